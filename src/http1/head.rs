@@ -1,0 +1,94 @@
+//! What a head says, as borrowed slices of the bytes it was read from.
+
+use std::mem::MaybeUninit;
+
+/// One header line: `name` as sent, `value` without surrounding blanks.
+pub type Field<'b> = httparse::Header<'b>;
+
+/// Room for the fields of one head; lives on the caller's stack.
+pub type FieldSlots<'b> = [MaybeUninit<Field<'b>>; 128];
+
+/// Bounds on what is read into memory before it is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest head in bytes, request line and blank line included.
+    pub head_bytes: usize,
+    /// Most header lines (at most 128).
+    pub fields: usize,
+    /// Longest request target in bytes.
+    pub target_bytes: usize,
+}
+
+/// The two versions the codec speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no chunked bodies, no persistent connection by default.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// How the end of a message's body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// There is none, and no field said so.
+    None,
+    /// Exactly this many bytes (`Content-Length`; may be 0).
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// Until the sender closes the connection; answers only.
+    UntilClose,
+}
+
+/// A request head that passed every strictness rule.
+#[derive(Debug)]
+pub struct RequestHead<'h, 'b> {
+    /// The method as sent (case matters).
+    pub method: &'b str,
+    /// The request target's exact bytes.
+    pub target: &'b [u8],
+    /// Protocol version.
+    pub version: Version,
+    /// All header lines in the order sent.
+    pub fields: &'h [Field<'b>],
+    /// Framing of the body.
+    pub body: Body,
+    /// Whether the client wants the connection kept after the answer.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue`.
+    pub expects_continue: bool,
+}
+
+/// An answer head that passed every strictness rule.
+#[derive(Debug)]
+pub struct ResponseHead<'h, 'b> {
+    /// Protocol version.
+    pub version: Version,
+    /// Status, 100 to 599.
+    pub status: u16,
+    /// Reason phrase, may be empty.
+    pub reason: &'b str,
+    /// All header lines in the order sent.
+    pub fields: &'h [Field<'b>],
+    /// Framing of the body, given the request it answers.
+    pub body: Body,
+    /// Whether the upstream connection may be used again after the body.
+    pub keep_alive: bool,
+}
+
+impl<'b> RequestHead<'_, 'b> {
+    /// The first value of `name`, compared without case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+}
+
+impl<'b> ResponseHead<'_, 'b> {
+    /// The first value of `name`, compared without case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+}

@@ -1,0 +1,1 @@
+//! Encoding and canonical forms of the COS signature.

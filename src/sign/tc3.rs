@@ -1,0 +1,1 @@
+//! TC3-HMAC-SHA256, the signature of the STS API.
