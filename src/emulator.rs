@@ -1,1 +1,8 @@
-//! (being built)
+//! An embedded COS and STS on loopback: for the demo and for tests.
+//!
+//! Shares no code with the signer: it verifies from the documentation, with plain types of its own.
+
+pub mod errors;
+mod xml;
+
+pub use errors::CosError;
