@@ -6,3 +6,9 @@ pub mod errors;
 mod xml;
 
 pub use errors::CosError;
+
+pub mod accounts;
+pub mod faults;
+pub mod policy;
+pub mod seen;
+pub mod verify;
