@@ -1,0 +1,245 @@
+//! What a key set is made of: its source and the numbers of its refresh, checked.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::Timestamp,
+    secret::{SecretId, SecretKey, SessionToken},
+};
+
+use super::settings_check::{self as check, SettingProblem};
+
+use super::{endpoint::Endpoint, refresh_settings::RefreshSettings};
+
+/// The region STS is told when none is configured; Tencent Cloud's SDKs hard-code the same.
+pub const DEFAULT_STS_REGION: &str = "ap-guangzhou";
+
+/// Everything needed to keep one key fresh.
+#[derive(Debug, Clone)]
+pub struct KeySetSettings {
+    /// The name in `[keys.NAME]`: a label of metrics, logs and status.
+    pub name: String,
+    /// Where keys come from.
+    pub source: SourceSettings,
+    /// When they are renewed.
+    pub refresh: RefreshSettings,
+}
+
+impl KeySetSettings {
+    /// Settings with the default refresh numbers.
+    #[must_use]
+    pub fn new(name: &str, source: SourceSettings) -> Self {
+        Self { name: name.to_owned(), source, refresh: RefreshSettings::default() }
+    }
+
+    /// Everything that is wrong, all at once; empty when the key set can be started.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        let mut problems = check::refresh(&self.refresh);
+        problems.extend(match &self.source {
+            SourceSettings::Static(_) => Vec::new(),
+            SourceSettings::FederationToken(settings) => check::federation_token(settings),
+            SourceSettings::AssumeRole(settings) => check::assume_role(settings),
+            SourceSettings::Http(settings) => check::http(settings),
+        });
+        problems
+    }
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SourceSettings {
+    /// A key that is given, not fetched.
+    Static(StaticSettings),
+    /// `GetFederationToken` with a permanent key.
+    FederationToken(FederationTokenSettings),
+    /// `AssumeRole` with a permanent or temporary key.
+    AssumeRole(AssumeRoleSettings),
+    /// A home-made key server.
+    Http(HttpSettings),
+}
+
+impl SourceSettings {
+    /// The name of the source in `config.toml`, logs and status.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Static(_) => "static",
+            Self::FederationToken(_) => "federation-token",
+            Self::AssumeRole(_) => "assume-role",
+            Self::Http(_) => "http",
+        }
+    }
+}
+
+/// A key that is given: it signs STS calls, or, as a `static` source, requests. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ParentKey {
+    /// Public name.
+    pub id: SecretId,
+    /// Signing secret.
+    pub secret: Arc<SecretKey>,
+    /// Token, if the key is a temporary one.
+    pub token: Option<Arc<SessionToken>>,
+}
+
+impl ParentKey {
+    /// A key from its parts.
+    #[must_use]
+    pub fn new(id: SecretId, secret: SecretKey, token: Option<SessionToken>) -> Self {
+        Self { id, secret: Arc::new(secret), token: token.map(Arc::new) }
+    }
+
+    /// Whether the id has the look of a temporary key: longer than the 36 characters of a
+    /// permanent one. Such a key without its token is refused by everything.
+    #[must_use]
+    pub fn looks_temporary(&self) -> bool {
+        self.id.as_str().len() > 36
+    }
+}
+
+/// A `static` source.
+#[derive(Debug, Clone)]
+pub struct StaticSettings {
+    /// The key that requests are signed with.
+    pub key: ParentKey,
+    /// When it ends, if that is known.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How to reach the STS API.
+#[derive(Debug, Clone)]
+pub struct StsSettings {
+    /// `https://sts.tencentcloudapi.com` unless told otherwise; http is for stand-ins.
+    pub endpoint: Endpoint,
+    /// `X-TC-Region`.
+    pub region: String,
+    /// PEM file with a certificate authority to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for StsSettings {
+    /// The public host and [`DEFAULT_STS_REGION`].
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::public_sts(),
+            region: DEFAULT_STS_REGION.to_owned(),
+            ca_file: None,
+        }
+    }
+}
+
+/// A `federation-token` source (Tencent Cloud doc 1312/48195).
+#[derive(Debug, Clone)]
+pub struct FederationTokenSettings {
+    /// How to reach STS.
+    pub sts: StsSettings,
+    /// The permanent key that asks. STS refuses temporary ones here.
+    pub parent: ParentKey,
+    /// Name of the federated user; anything STS does not take is replaced.
+    pub session_name: String,
+    /// CAM policy of the key, as JSON. See [`super::bucket_policy`].
+    pub policy: String,
+    /// Life to ask for, up to 36 h (2 h with a root account's key).
+    pub duration: Duration,
+}
+
+/// An `assume-role` source.
+#[derive(Debug, Clone)]
+pub struct AssumeRoleSettings {
+    /// How to reach STS.
+    pub sts: StsSettings,
+    /// The key that asks, permanent or temporary.
+    pub parent: ParentKey,
+    /// `qcs::cam::uin/<uin>:roleName/<name>` or `…:role/<id>`.
+    pub role_arn: String,
+    /// Shown in audit logs; stable over refreshes. Cut to 128, other characters replaced.
+    pub session_name: String,
+    /// Life to ask for, up to 12 h; the role may allow less.
+    pub duration: Duration,
+    /// CAM policy that narrows the role, as JSON.
+    pub policy: Option<String>,
+    /// What the role's owner asks for besides the caller's identity.
+    pub external_id: Option<String>,
+}
+
+/// How an `http` source asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpMethod {
+    /// `GET`.
+    #[default]
+    Get,
+    /// `POST`.
+    Post,
+}
+
+/// A header sent with each request of an `http` source. Its value is never shown.
+#[derive(Debug, Clone)]
+pub struct RequestHeader {
+    pub(super) name: HeaderName,
+    pub(super) value: HeaderValue,
+}
+
+impl RequestHeader {
+    /// A header from its two texts; `None` if HTTP does not allow one of them.
+    #[must_use]
+    pub fn new(name: &str, value: &str) -> Option<Self> {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        Some(Self { name, value })
+    }
+}
+
+/// An `http` source: a server that answers with a key in any of the usual shapes.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// The whole URL. Only scheme, host and port are ever shown.
+    pub url: Endpoint,
+    /// How to ask.
+    pub method: HttpMethod,
+    /// Sent with each request.
+    pub headers: Vec<RequestHeader>,
+    /// Sent with each request; `content-type: application/json` unless a header says otherwise.
+    pub body: Option<Zeroizing<String>>,
+    /// A file with a token for `authorization: Bearer`, read again for each request.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Deadline of one request instead of `refresh.attempt_timeout`.
+    pub timeout: Option<Duration>,
+    /// PEM file with a certificate authority to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl HttpSettings {
+    /// A plain GET.
+    #[must_use]
+    pub fn get(url: Endpoint) -> Self {
+        Self {
+            url,
+            method: HttpMethod::Get,
+            headers: Vec::new(),
+            body: None,
+            bearer_token_file: None,
+            timeout: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("url", &self.url)
+            .field("method", &self.method)
+            .field("headers", &self.headers)
+            .field("body", &self.body.as_ref().map(|_| "redacted"))
+            .field("bearer_token_file", &self.bearer_token_file)
+            .field("timeout", &self.timeout)
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
