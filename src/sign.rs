@@ -2,5 +2,8 @@
 
 pub mod canonical;
 pub mod cos;
+mod hex;
+#[cfg(test)]
+mod properties;
 pub mod strict;
 pub mod tc3;
