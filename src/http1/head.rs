@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::ConnectionNames;
+
 /// One header line: `name` as sent, `value` without surrounding blanks.
 pub type Field<'b> = httparse::Header<'b>;
 
@@ -46,7 +48,7 @@ pub enum Body {
 pub struct RequestHead<'h, 'b> {
     /// The method as sent (case matters).
     pub method: &'b str,
-    /// The request target's exact bytes.
+    /// The request target's exact bytes: not empty, UTF-8, without blank, control byte or `#`.
     pub target: &'b [u8],
     /// Protocol version.
     pub version: Version,
@@ -56,7 +58,8 @@ pub struct RequestHead<'h, 'b> {
     pub body: Body,
     /// Whether the client wants the connection kept after the answer.
     pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue`.
+    /// Whether the client waits for `100 Continue` before it sends its body (never without one,
+    /// never on HTTP/1.0).
     pub expects_continue: bool,
 }
 
@@ -67,7 +70,7 @@ pub struct ResponseHead<'h, 'b> {
     pub version: Version,
     /// Status, 100 to 599.
     pub status: u16,
-    /// Reason phrase, may be empty.
+    /// Reason phrase; empty if there is none or it is not ASCII.
     pub reason: &'b str,
     /// All header lines in the order sent.
     pub fields: &'h [Field<'b>],
@@ -83,6 +86,20 @@ impl<'b> RequestHead<'_, 'b> {
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
     }
+
+    /// The field names that `Connection` lists besides `close` and `keep-alive`. They are
+    /// hop-by-hop in this message; none of them is a field that a message depends on.
+    #[must_use]
+    pub fn connection_names(&self) -> ConnectionNames<'_, 'b> {
+        ConnectionNames::of(self.fields)
+    }
+
+    /// Whether `Connection` lists `name`, compared without case. To filter many fields, take
+    /// [`Self::connection_names`] once instead: it is nearly always empty.
+    #[must_use]
+    pub fn connection_lists(&self, name: &str) -> bool {
+        self.connection_names().any(|listed| listed.eq_ignore_ascii_case(name))
+    }
 }
 
 impl<'b> ResponseHead<'_, 'b> {
@@ -90,5 +107,19 @@ impl<'b> ResponseHead<'_, 'b> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+
+    /// The field names that `Connection` lists besides `close` and `keep-alive`. They are
+    /// hop-by-hop in this message; none of them is a field that a message depends on.
+    #[must_use]
+    pub fn connection_names(&self) -> ConnectionNames<'_, 'b> {
+        ConnectionNames::of(self.fields)
+    }
+
+    /// Whether `Connection` lists `name`, compared without case. To filter many fields, take
+    /// [`Self::connection_names`] once instead: it is nearly always empty.
+    #[must_use]
+    pub fn connection_lists(&self, name: &str) -> bool {
+        self.connection_names().any(|listed| listed.eq_ignore_ascii_case(name))
     }
 }
