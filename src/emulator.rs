@@ -9,6 +9,10 @@ pub use errors::CosError;
 
 pub mod accounts;
 pub mod faults;
+pub mod key_server;
 pub mod policy;
 pub mod seen;
+mod serve;
+pub mod sts;
+pub mod tc3_check;
 pub mod verify;

@@ -297,7 +297,13 @@ impl Accounts {
         self.lock().permanent.values().min_by(|a, b| a.secret_id.cmp(&b.secret_id)).cloned()
     }
 
-    /// Some role's arn, the smallest.
+    /// A permanent key's account of this number.
+    #[must_use]
+    pub fn account_of(&self, uin: &str) -> Option<Account> {
+        self.lock().permanent.values().find(|account| account.uin == uin).cloned()
+    }
+
+    /// The role with the smallest arn: the one the instance metadata shows.
     #[must_use]
     pub fn first_role(&self) -> Option<Role> {
         self.lock().roles.values().min_by(|a, b| a.arn.cmp(&b.arn)).cloned()

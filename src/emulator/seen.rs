@@ -39,11 +39,23 @@ pub struct SeenRequest {
 }
 
 impl SeenRequest {
-    /// A request as hyper received it; what it asked for and its fate are filled in later.
+    /// A request as it arrived; what it asked for and its fate are filled in later.
     #[must_use]
     pub fn new<B>(service: Service, at: Timestamp, request: &http::Request<B>) -> Self {
-        let headers: Vec<_> = request
-            .headers()
+        let target = request.uri().to_string();
+        Self::of_parts(service, at, request.method().as_str(), &target, request.headers())
+    }
+
+    /// The same for a server that reads heads itself: `target` as on the wire.
+    #[must_use]
+    pub fn of_parts(
+        service: Service,
+        at: Timestamp,
+        method: &str,
+        target: &str,
+        headers: &http::HeaderMap,
+    ) -> Self {
+        let headers: Vec<_> = headers
             .iter()
             .map(|(name, value)| {
                 (name.as_str().to_owned(), redact_header(name.as_str(), value.as_bytes()))
@@ -55,8 +67,8 @@ impl SeenRequest {
             at,
             service,
             action: String::new(),
-            method: request.method().to_string(),
-            target: redact_target(&request.uri().to_string()),
+            method: method.to_owned(),
+            target: redact_target(target),
             host: host.map(|(_, value)| value.clone()).unwrap_or_default(),
             headers,
             secret_id: None,
