@@ -3,16 +3,26 @@
 
 mod admit;
 mod answer;
+mod browser;
 mod classify;
 mod compose;
+mod copy_source;
+mod escape;
+mod fields;
+mod framing;
+mod hosts;
+mod keyring;
 mod origin;
+mod query;
 mod reason;
 mod settings;
+mod target;
+mod upstream;
 
 pub use admit::{Admitted, Gate};
-pub use answer::{Answered, forward_head, own_answer};
+pub use answer::{Answered, continue_100, forward_head, own_answer};
 pub use classify::{Method, Operation};
 pub use compose::{Composer, Outbound, Signed};
-pub use origin::{Dial, Origin, Scheme};
+pub use origin::{Dial, Origin, Scheme, SharedOrigin};
 pub use reason::{Reason, Refused};
-pub use settings::{PathStyle, ProxySettings};
+pub use settings::{PathStyle, ProxySettings, SettingProblem};

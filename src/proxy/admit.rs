@@ -1,14 +1,28 @@
 //! May this request pass, and as what?
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::http1::RequestHead;
 
-use super::{Method, Operation, Origin, ProxySettings, Refused};
+use super::{
+    Method, Operation, Origin, ProxySettings, Reason, Refused, browser,
+    classify::{Level, classify},
+    copy_source::CopySource,
+    fields, framing,
+    hosts::{self, HostName, HostRules, Site, TokenHeader},
+    origin::SharedOrigin,
+    query::Parameters,
+    target::{Target, collapses_to_root, split_bucket},
+    upstream::Upstream,
+};
 
 /// The compiled rules of admission.
 #[derive(Debug)]
-pub struct Gate {}
+pub struct Gate {
+    hosts: HostRules,
+    upstream: Upstream,
+    held_body_bytes: usize,
+}
 
 /// A request that may pass, with its upstream form.
 #[derive(Debug)]
@@ -27,20 +41,173 @@ pub struct Admitted<'b> {
     pub needs_digest: bool,
     /// GET or HEAD: may be sent again once if a reused connection died before any answer byte.
     pub safe_to_repeat: bool,
+    /// A `?` stands in the target, even if nothing follows.
+    pub(super) has_query: bool,
+    pub(super) token_header: TokenHeader,
+    pub(super) copy_source: Option<CopySource<'b>>,
+}
+
+/// What the host and the path say together.
+struct Place<'b> {
+    origin: SharedOrigin,
+    level: Level,
+    path: &'b [u8],
 }
 
 impl Gate {
-    /// Compiles the settings.
+    /// Compiles the settings, which have passed [`ProxySettings::problems`]. A setting that has
+    /// not makes the requests that need it fail with [`Reason::Internal`].
     #[must_use]
-    pub fn new(_settings: &ProxySettings) -> Self {
-        Self {}
+    pub fn new(settings: &ProxySettings) -> Self {
+        let upstream = Upstream::new(settings);
+        let mut hosts = HostRules::new(settings);
+        if let Some(name) = upstream.own_name() {
+            hosts.also_bucket(name);
+        }
+        Self { hosts, upstream, held_body_bytes: settings.held_body_bytes }
     }
 
     /// Judges one head.
     ///
     /// # Errors
     /// [`Refused`] with the reason and what to do.
-    pub fn admit<'b>(&self, _head: &RequestHead<'_, 'b>) -> Result<Admitted<'b>, Refused> {
-        unimplemented!()
+    pub fn admit<'b>(&self, head: &RequestHead<'_, 'b>) -> Result<Admitted<'b>, Refused> {
+        let method = known_method(head.method)?;
+        let target = Target::parse(head.target)?;
+        let host = request_host(head, &target)?;
+        let site = self.hosts.read(&host)?;
+        browser::check(head, method, &host)?;
+
+        let Place { origin, level, path } = self.place(site, &host, method, target.path)?;
+        if matches!(method, Method::Get | Method::Head) && collapses_to_root(path) {
+            return Err(Reason::PathCollapses.refused());
+        }
+        let query = Parameters::new(target.query);
+        query.check()?;
+
+        fields::check(head)?;
+        let copy_source = match head.field("x-cos-copy-source") {
+            Some(value) => Some(CopySource::parse(value, &self.hosts, &self.upstream)?),
+            None => None,
+        };
+        let operation = classify(level, method, query, copy_source.is_some());
+        let needs_digest = framing::check(head, method, operation, self.held_body_bytes)?;
+        Ok(Admitted {
+            origin,
+            operation,
+            method,
+            path,
+            query: target.query,
+            needs_digest,
+            safe_to_repeat: matches!(method, Method::Get | Method::Head),
+            has_query: target.has_query,
+            token_header: if level == Level::Processing { TokenHeader::Ci } else { TokenHeader::Cos },
+            copy_source,
+        })
+    }
+
+    /// Puts together what host and path say about bucket and key.
+    fn place<'b>(
+        &self,
+        site: Site<'_>,
+        host: &HostName<'_>,
+        method: Method,
+        path: &'b [u8],
+    ) -> Result<Place<'b>, Refused> {
+        let by_name = |level| Place { origin: self.upstream.named_origin(&host.name), level, path };
+        match site {
+            Site::Bucket => Ok(by_name(bucket_or_object(path))),
+            Site::Processing => Ok(by_name(Level::Processing)),
+            Site::Batch => Ok(by_name(Level::Batch)),
+            Site::Service => service_only(method, path).map(|()| by_name(Level::Service)),
+            Site::Region if path == b"/" => service_only(method, path).map(|()| by_name(Level::Service)),
+            Site::Region => {
+                let (bucket, path) = bucket_and_path(path)?;
+                let origin = self.upstream.named_origin(&format!("{bucket}.{}", host.name));
+                Ok(Place { origin, level: bucket_or_object(path), path })
+            }
+            Site::OwnBucket(bucket) => {
+                let origin = self.upstream.bucket_origin(bucket)?;
+                Ok(Place { origin, level: bucket_or_object(path), path })
+            }
+            Site::Own => self.own_place(method, path),
+        }
+    }
+
+    /// A bare path on a name of the proxy itself.
+    fn own_place<'b>(&self, method: Method, path: &'b [u8]) -> Result<Place<'b>, Refused> {
+        if let Some(bucket) = self.upstream.key_bucket() {
+            let origin = self.upstream.bucket_origin(bucket)?;
+            return Ok(Place { origin, level: bucket_or_object(path), path });
+        }
+        if self.upstream.lacks_bucket() {
+            return Err(Reason::BucketMissing.refused());
+        }
+        if path == b"/" {
+            service_only(method, path)?;
+            return Ok(Place { origin: self.upstream.service_origin()?, level: Level::Service, path });
+        }
+        let (bucket, path) = bucket_and_path(path)?;
+        let origin = self.upstream.bucket_origin(bucket)?;
+        Ok(Place { origin, level: bucket_or_object(path), path })
+    }
+}
+
+fn known_method(method: &str) -> Result<Method, Refused> {
+    match Method::of(method) {
+        Method::Other if method == "CONNECT" => Err(Reason::ConnectNotSupported.refused()),
+        Method::Other => Err(Reason::MethodNotAllowed.refused()),
+        known => Ok(known),
+    }
+}
+
+/// The host the request is for: the absolute URL's, else the one `Host`; both must agree.
+fn request_host<'b>(head: &RequestHead<'_, 'b>, target: &Target<'b>) -> Result<HostName<'b>, Refused> {
+    let mut hosts = head.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("host"));
+    let sent = hosts.next().map(|f| f.value);
+    if hosts.next().is_some() {
+        return Err(Reason::AmbiguousRequest.refused());
+    }
+    let parse = |text: &'b str| HostName::parse(text).ok_or_else(|| Reason::BadHost.refused());
+    let sent = match sent {
+        Some(value) => {
+            let text = std::str::from_utf8(value).map_err(|_not_text| Reason::BadHost.refused())?;
+            Some(parse(text)?)
+        }
+        None => None,
+    };
+    match (target.authority, sent) {
+        (Some(authority), sent) => {
+            let named = parse(authority)?;
+            let agrees = sent.is_none_or(|sent| {
+                sent.is_same(&named, 80) || (sent.name == named.name && sent.port.is_none())
+            });
+            if agrees { Ok(named) } else { Err(Reason::HostMismatch.refused()) }
+        }
+        (None, Some(sent)) => Ok(sent),
+        (None, None) => Err(Reason::BadHost.refused()),
+    }
+}
+
+fn bucket_or_object(path: &[u8]) -> Level {
+    if path == b"/" { Level::Bucket } else { Level::Object }
+}
+
+/// Without a bucket there is only the list of buckets.
+fn service_only(method: Method, path: &[u8]) -> Result<(), Refused> {
+    if method == Method::Get && path == b"/" { Ok(()) } else { Err(Reason::BucketMissing.refused()) }
+}
+
+fn bucket_and_path(path: &[u8]) -> Result<(&str, &[u8]), Refused> {
+    let (bucket, rest) = split_bucket(path);
+    if bucket.is_empty() {
+        return Err(Reason::BucketMissing.refused());
+    }
+    match std::str::from_utf8(bucket) {
+        Ok(name) if hosts::is_bucket(name) => Ok((name, rest)),
+        _ => {
+            let shown = String::from_utf8_lossy(bucket.get(..100).unwrap_or(bucket));
+            Err(Reason::BadBucket.because(&format!("First path segment: {}.", Cow::as_ref(&shown))))
+        }
     }
 }
