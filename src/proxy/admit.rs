@@ -101,7 +101,11 @@ impl Gate {
             needs_digest,
             safe_to_repeat: matches!(method, Method::Get | Method::Head),
             has_query: target.has_query,
-            token_header: if level == Level::Processing { TokenHeader::Ci } else { TokenHeader::Cos },
+            token_header: if level == Level::Processing {
+                TokenHeader::Ci
+            } else {
+                TokenHeader::Cos
+            },
             copy_source,
         })
     }
@@ -120,7 +124,9 @@ impl Gate {
             Site::Processing => Ok(by_name(Level::Processing)),
             Site::Batch => Ok(by_name(Level::Batch)),
             Site::Service => service_only(method, path).map(|()| by_name(Level::Service)),
-            Site::Region if path == b"/" => service_only(method, path).map(|()| by_name(Level::Service)),
+            Site::Region if path == b"/" => {
+                service_only(method, path).map(|()| by_name(Level::Service))
+            }
             Site::Region => {
                 let (bucket, path) = bucket_and_path(path)?;
                 let origin = self.upstream.named_origin(&format!("{bucket}.{}", host.name));
@@ -145,7 +151,11 @@ impl Gate {
         }
         if path == b"/" {
             service_only(method, path)?;
-            return Ok(Place { origin: self.upstream.service_origin()?, level: Level::Service, path });
+            return Ok(Place {
+                origin: self.upstream.service_origin()?,
+                level: Level::Service,
+                path,
+            });
         }
         let (bucket, path) = bucket_and_path(path)?;
         let origin = self.upstream.bucket_origin(bucket)?;
@@ -162,7 +172,10 @@ fn known_method(method: &str) -> Result<Method, Refused> {
 }
 
 /// The host the request is for: the absolute URL's, else the one `Host`; both must agree.
-fn request_host<'b>(head: &RequestHead<'_, 'b>, target: &Target<'b>) -> Result<HostName<'b>, Refused> {
+fn request_host<'b>(
+    head: &RequestHead<'_, 'b>,
+    target: &Target<'b>,
+) -> Result<HostName<'b>, Refused> {
     let mut hosts = head.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("host"));
     let sent = hosts.next().map(|f| f.value);
     if hosts.next().is_some() {
@@ -195,7 +208,11 @@ fn bucket_or_object(path: &[u8]) -> Level {
 
 /// Without a bucket there is only the list of buckets.
 fn service_only(method: Method, path: &[u8]) -> Result<(), Refused> {
-    if method == Method::Get && path == b"/" { Ok(()) } else { Err(Reason::BucketMissing.refused()) }
+    if method == Method::Get && path == b"/" {
+        Ok(())
+    } else {
+        Err(Reason::BucketMissing.refused())
+    }
 }
 
 fn bucket_and_path(path: &[u8]) -> Result<(&str, &[u8]), Refused> {

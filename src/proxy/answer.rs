@@ -9,10 +9,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     clock::Timestamp,
-    http1::{Body, ResponseHead, Version},
+    http1::{Body, ResponseHead, Version, is_hop_by_hop},
 };
 
-use super::{Refused, fields::ConnectionNames};
+use super::{Refused, fields};
 
 /// How an answer towards the client is framed and whether its connection stays.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,11 @@ pub fn continue_100() -> &'static [u8] {
 ///
 /// A body whose end upstream marks by closing becomes chunked, so that a body that is cut short
 /// also looks cut short here.
-pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Vec<u8>) -> (Body, bool) {
+pub fn forward_head(
+    upstream: &ResponseHead<'_, '_>,
+    how: Answered,
+    out: &mut Vec<u8>,
+) -> (Body, bool) {
     let bodiless = how.to_head || matches!(upstream.status, 100..=199 | 204 | 304);
     let body = match (upstream.body, how.version) {
         _ if bodiless => Body::None,
@@ -48,7 +52,8 @@ pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Ve
     let keep_alive = how.keep_alive && body != Body::UntilClose;
 
     status_line(upstream.status, upstream.reason.as_bytes(), out);
-    let of_this_hop = ConnectionNames::of(upstream.fields);
+    let of_this_hop = upstream.connection_names();
+    let lists_any = of_this_hop.clone().next().is_some();
     let mut has_length = false;
     for field in upstream.fields {
         let is_length = field.name.eq_ignore_ascii_case("content-length");
@@ -56,7 +61,10 @@ pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Ve
         let pass = match (is_length, body) {
             (true, Body::Length(_) | Body::None) => !has_length,
             (true, Body::Chunked | Body::UntilClose) => false,
-            (false, _) => !is_hop_by_hop(field.name, body) && !of_this_hop.contains(field.name),
+            (false, _) => {
+                !ends_here(field.name, body)
+                    && !(lists_any && fields::is_listed(of_this_hop.clone(), field.name))
+            }
         };
         if pass {
             has_length |= is_length;
@@ -79,7 +87,13 @@ pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Ve
 ///
 /// `resource` is what was asked for, as sent; at most 1024 bytes of it are shown. Whether the
 /// connection stays is for `how` to say: see [`super::Reason::closes_connection`].
-pub fn own_answer(refused: &Refused, how: Answered, resource: &[u8], now: Timestamp, out: &mut Vec<u8>) {
+pub fn own_answer(
+    refused: &Refused,
+    how: Answered,
+    resource: &[u8],
+    now: Timestamp,
+    out: &mut Vec<u8>,
+) {
     let reason = refused.reason;
     let request_id = request_id(now);
     let body = error_xml(refused, resource, &request_id);
@@ -105,19 +119,12 @@ pub fn own_answer(refused: &Refused, how: Answered, resource: &[u8], now: Timest
 /// Only the proxy says this, so it is not taken from upstream.
 const OWN_ERROR: &str = "x-cos-auth-proxy-error";
 
-fn is_hop_by_hop(name: &str, body: Body) -> bool {
-    let is = |listed: &str| name.eq_ignore_ascii_case(listed);
-    match name.as_bytes().first().map(u8::to_ascii_lowercase) {
-        Some(b'c') => is("connection"),
-        Some(b'k') => is("keep-alive"),
-        Some(b'p') => name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-")),
-        Some(b't') => {
-            is("transfer-encoding") || is("te") || (is("trailer") && body != Body::Chunked)
-        }
-        Some(b'u') => is("upgrade"),
-        Some(b'x') => is(OWN_ERROR),
-        _ => false,
+/// Hop-by-hop; but trailers go on where the framing towards the client can carry them.
+fn ends_here(name: &str, body: Body) -> bool {
+    if name.eq_ignore_ascii_case("trailer") {
+        return body != Body::Chunked;
     }
+    is_hop_by_hop(name) || name.eq_ignore_ascii_case(OWN_ERROR)
 }
 
 fn status_line(status: u16, reason: &[u8], out: &mut Vec<u8>) {
@@ -215,13 +222,25 @@ mod tests {
 
     const KEPT: Answered = Answered { version: Version::Http11, keep_alive: true, to_head: false };
     const OLD: Answered = Answered { version: Version::Http10, keep_alive: true, to_head: false };
-    const TO_HEAD: Answered = Answered { version: Version::Http11, keep_alive: true, to_head: true };
+    const TO_HEAD: Answered =
+        Answered { version: Version::Http11, keep_alive: true, to_head: true };
 
-    fn forward(status: u16, fields: &[(&'static str, &'static str)], body: Body, how: Answered) -> (String, Body, bool) {
+    fn forward(
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+        body: Body,
+        how: Answered,
+    ) -> (String, Body, bool) {
         let fields: Vec<Field<'_>> =
             fields.iter().map(|&(name, value)| Field { name, value: value.as_bytes() }).collect();
-        let upstream =
-            ResponseHead { version: Version::Http11, status, reason: "Fine", fields: &fields, body, keep_alive: true };
+        let upstream = ResponseHead {
+            version: Version::Http11,
+            status,
+            reason: "Fine",
+            fields: &fields,
+            body,
+            keep_alive: true,
+        };
         let mut out = Vec::new();
         let (body, keep_alive) = forward_head(&upstream, how, &mut out);
         (String::from_utf8(out).unwrap(), body, keep_alive)
@@ -256,11 +275,39 @@ mod tests {
     fn the_end_of_a_body_can_be_seen_by_every_client() {
         let chunked = [("Transfer-Encoding", "chunked"), ("Trailer", "x-a")];
         for (fields, sent, how, end, framing, kept) in [
-            (&chunked[..], Body::Chunked, KEPT, "Trailer: x-a\r\nTransfer-Encoding: chunked\r\n\r\n", Body::Chunked, true),
-            (&chunked[..], Body::Chunked, OLD, "Connection: close\r\n\r\n", Body::UntilClose, false),
-            (&[], Body::UntilClose, KEPT, "Transfer-Encoding: chunked\r\n\r\n", Body::Chunked, true),
+            (
+                &chunked[..],
+                Body::Chunked,
+                KEPT,
+                "Trailer: x-a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Body::Chunked,
+                true,
+            ),
+            (
+                &chunked[..],
+                Body::Chunked,
+                OLD,
+                "Connection: close\r\n\r\n",
+                Body::UntilClose,
+                false,
+            ),
+            (
+                &[],
+                Body::UntilClose,
+                KEPT,
+                "Transfer-Encoding: chunked\r\n\r\n",
+                Body::Chunked,
+                true,
+            ),
             (&[], Body::UntilClose, OLD, "Connection: close\r\n\r\n", Body::UntilClose, false),
-            (&[("Content-Length", "3")], Body::Length(3), OLD, "Content-Length: 3\r\nConnection: keep-alive\r\n\r\n", Body::Length(3), true),
+            (
+                &[("Content-Length", "3")],
+                Body::Length(3),
+                OLD,
+                "Content-Length: 3\r\nConnection: keep-alive\r\n\r\n",
+                Body::Length(3),
+                true,
+            ),
             (&[], Body::None, KEPT, "Content-Length: 0\r\n\r\n", Body::Length(0), true),
         ] {
             let (head, body, keep_alive) = forward(200, fields, sent, how);
@@ -304,7 +351,10 @@ mod tests {
         }
         let id = head.lines().find_map(|l| l.strip_prefix("x-cos-request-id: ")).unwrap();
         assert!(body.contains(&format!("<RequestId>{id}</RequestId>")), "{body}");
-        assert!(body.contains("<Code>ServiceUnavailable</Code>") && body.contains("<Resource>/a</Resource>"));
+        assert!(
+            body.contains("<Code>ServiceUnavailable</Code>")
+                && body.contains("<Resource>/a</Resource>")
+        );
         assert!(!own(&Reason::NoKey.refused(), KEPT, b"/a").contains(id), "ids do not repeat");
     }
 
@@ -323,7 +373,10 @@ mod tests {
         assert!(answer.len() < 3000);
         assert!(answer.contains("\r\nConnection: close\r\n"));
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(body.contains("/&lt;x&gt;&amp;&quot;&apos;\u{fffd}\u{fffd}\u{fffd}\u{fffd}]]&gt;aaa"), "{body}");
+        assert!(
+            body.contains("/&lt;x&gt;&amp;&quot;&apos;\u{fffd}\u{fffd}\u{fffd}\u{fffd}]]&gt;aaa"),
+            "{body}"
+        );
         assert!(body.contains("Host: &lt;script&gt;."), "{body}");
     }
 }

@@ -11,7 +11,11 @@ use super::{Method, Reason, Refused, hosts::HostName};
 ///
 /// `OPTIONS` may have any `Origin`: a CORS pre-flight is COS's to answer, and the request that
 /// follows it is refused here.
-pub(super) fn check(head: &RequestHead<'_, '_>, method: Method, host: &HostName<'_>) -> Result<(), Refused> {
+pub(super) fn check(
+    head: &RequestHead<'_, '_>,
+    method: Method,
+    host: &HostName<'_>,
+) -> Result<(), Refused> {
     for field in head.fields {
         let foreign = if field.name.eq_ignore_ascii_case("origin") {
             method != Method::Options && !is_own_origin(field.value, host)
@@ -58,7 +62,11 @@ mod tests {
             ("", "localhost:9000", false),
             ("file://localhost:9000", "localhost:9000", false),
         ] {
-            assert_eq!(is_own_origin(origin.as_bytes(), &HostName::parse(host).unwrap()), own, "{origin} {host}");
+            assert_eq!(
+                is_own_origin(origin.as_bytes(), &HostName::parse(host).unwrap()),
+                own,
+                "{origin} {host}"
+            );
         }
     }
 }

@@ -231,7 +231,12 @@ pub(super) enum Level {
 }
 
 /// The operation: level, then method, then the first sub-resource of the table that is present.
-pub(super) fn classify(level: Level, method: Method, query: Parameters<'_>, copies: bool) -> Operation {
+pub(super) fn classify(
+    level: Level,
+    method: Method,
+    query: Parameters<'_>,
+    copies: bool,
+) -> Operation {
     match level {
         Level::Service if method == Method::Get => Operation::GetService,
         Level::Service => Operation::Unlisted,
@@ -314,14 +319,24 @@ static BUCKET_ROWS: [BucketRow; 25] = {
         row("origin", GetBucketOrigin, PutBucketOrigin, DeleteBucketOrigin),
         row("referer", GetBucketReferer, PutBucketReferer, Unlisted),
         row("accelerate", GetBucketAccelerate, PutBucketAccelerate, Unlisted),
-        row("intelligenttiering", GetBucketIntelligentTiering, PutBucketIntelligentTiering, Unlisted),
+        row(
+            "intelligenttiering",
+            GetBucketIntelligentTiering,
+            PutBucketIntelligentTiering,
+            Unlisted,
+        ),
         row(
             "intelligent-tiering",
             GetBucketIntelligentTiering,
             PutBucketIntelligentTiering,
             DeleteBucketIntelligentTiering,
         ),
-        row("object-lock", GetBucketObjectLockConfiguration, PutBucketObjectLockConfiguration, Unlisted),
+        row(
+            "object-lock",
+            GetBucketObjectLockConfiguration,
+            PutBucketObjectLockConfiguration,
+            Unlisted,
+        ),
         row("notification", GetBucketNotification, PutBucketNotification, Unlisted),
         row("accessmonitor", GetBucketAccessMonitor, Unlisted, Unlisted),
     ]
@@ -346,7 +361,11 @@ fn object_operation(method: Method, query: Parameters<'_>, copies: bool) -> Oper
         Method::Head => first(&[("preflight", Op::PreflightPutObject)], Op::HeadObject),
         Method::Options => Op::OptionsObject,
         Method::Put if query.has("partNumber") && query.has("uploadId") => {
-            if copies { Op::UploadPartCopy } else { Op::UploadPart }
+            if copies {
+                Op::UploadPartCopy
+            } else {
+                Op::UploadPart
+            }
         }
         Method::Put => first(
             &[
@@ -448,9 +467,14 @@ mod tests {
 
     #[test]
     fn labels_are_unique_and_digests_are_wanted_where_documents_are_put() {
-        let names: std::collections::BTreeSet<_> = Operation::ALL.iter().map(|op| op.name()).collect();
+        let names: std::collections::BTreeSet<_> =
+            Operation::ALL.iter().map(|op| op.name()).collect();
         assert_eq!(names.len(), Operation::ALL.len());
-        for op in [Operation::PutBucketCors, Operation::PutObjectTagging, Operation::DeleteMultipleObjects] {
+        for op in [
+            Operation::PutBucketCors,
+            Operation::PutObjectTagging,
+            Operation::DeleteMultipleObjects,
+        ] {
             assert!(op.wants_digest(), "{op:?}");
         }
         for op in [Operation::PutBucket, Operation::PutObject, Operation::CompleteMultipartUpload] {

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Admitted, Method, Refused,
     copy_source::CopySource,
-    fields::{self, ConnectionNames, Fate},
+    fields::{self, Fate},
     framing,
     keyring::Keyring,
     query::Parameters,
@@ -69,7 +69,10 @@ impl Signed {
 /// Does not show the head: it carries a token and a signature.
 impl fmt::Debug for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signed").field("head_bytes", &self.head.len()).field("body", &self.body).finish()
+        f.debug_struct("Signed")
+            .field("head_bytes", &self.head.len())
+            .field("body", &self.body)
+            .finish()
     }
 }
 
@@ -113,7 +116,7 @@ impl Composer {
         let mut draft = Draft { head: buffer, lines: std::mem::take(&mut self.lines) };
         let (path, query) = draft.request_line(admitted);
         draft.line("Host", admitted.origin.authority.as_bytes());
-        draft.client_fields(admitted, head.fields);
+        draft.client_fields(admitted, head);
         if let Some(token) = &key.token {
             draft.line(admitted.token_header.name(), token.expose().as_bytes());
         }
@@ -134,7 +137,8 @@ impl Composer {
     pub fn sign(&mut self, outbound: Outbound, key: &Arc<Credential>, now: Timestamp) -> Signed {
         let Outbound { mut head, method, path, query, lines, body } = outbound;
         let mut headers: Pairs<'_> = std::mem::take(&mut self.headers);
-        headers.extend(lines.iter().map(|line| (part(&head, &line.name), part(&head, &line.value))));
+        headers
+            .extend(lines.iter().map(|line| (part(&head, &line.name), part(&head, &line.value))));
         let mut parameters: Pairs<'_> = std::mem::take(&mut self.parameters);
         parameters.extend(Parameters::new(part(&head, &query)).iter().map(|p| (p.name, p.value)));
 
@@ -203,10 +207,11 @@ impl Draft {
         start..self.head.len().max(start)
     }
 
-    fn client_fields(&mut self, admitted: &Admitted<'_>, fields: &[Field<'_>]) {
-        let of_this_hop = ConnectionNames::of(fields);
-        for (at, field) in fields.iter().enumerate() {
-            if of_this_hop.contains(field.name) {
+    fn client_fields(&mut self, admitted: &Admitted<'_>, head: &RequestHead<'_, '_>) {
+        let of_this_hop = head.connection_names();
+        let lists_any = of_this_hop.clone().next().is_some();
+        for (at, field) in head.fields.iter().enumerate() {
+            if lists_any && fields::is_listed(of_this_hop.clone(), field.name) {
                 continue;
             }
             match fields::fate(field.name) {
@@ -214,7 +219,7 @@ impl Draft {
                 Fate::Forward => {
                     self.unsigned_line(field.name, field.value);
                 }
-                Fate::Sign if fields::is_list(field.name) => self.list_line(fields, at),
+                Fate::Sign if fields::is_list(field.name) => self.list_line(head.fields, at),
                 Fate::Sign => self.line(field.name, field.value),
                 Fate::CopySource => match &admitted.copy_source {
                     Some(CopySource::At { host, rest }) => {

@@ -19,7 +19,11 @@ pub(super) enum CopySource<'b> {
 impl<'b> CopySource<'b> {
     /// Reads `bucket.cos.region.myqcloud.com/key`, a name of the proxy in place of the host,
     /// `/bucket/key` or `bucket/key`.
-    pub(super) fn parse(value: &'b [u8], rules: &HostRules, upstream: &Upstream) -> Result<Self, Refused> {
+    pub(super) fn parse(
+        value: &'b [u8],
+        rules: &HostRules,
+        upstream: &Upstream,
+    ) -> Result<Self, Refused> {
         if let [b'/', ..] = value {
             let (bucket, rest) = split_bucket(value);
             return at_bucket(bucket, rest, upstream);
@@ -33,7 +37,9 @@ impl<'b> CopySource<'b> {
         let host = HostName::parse(host).ok_or_else(bad)?;
         match rules.read(&host).map_err(|refused| named(&refused))? {
             Site::Bucket if host.port.is_none() => with_key(rest).map(|_| Self::AsSent(value)),
-            Site::Bucket => Ok(Self::At { host: host.name.clone().into_owned(), rest: with_key(rest)? }),
+            Site::Bucket => {
+                Ok(Self::At { host: host.name.clone().into_owned(), rest: with_key(rest)? })
+            }
             Site::OwnBucket(bucket) => at_bucket(bucket.as_bytes(), rest, upstream),
             Site::Own => match upstream.key_bucket() {
                 Some(bucket) => at_bucket(bucket.as_bytes(), rest, upstream),
@@ -52,7 +58,11 @@ impl<'b> CopySource<'b> {
     }
 }
 
-fn at_bucket<'b>(bucket: &[u8], rest: &'b [u8], upstream: &Upstream) -> Result<CopySource<'b>, Refused> {
+fn at_bucket<'b>(
+    bucket: &[u8],
+    rest: &'b [u8],
+    upstream: &Upstream,
+) -> Result<CopySource<'b>, Refused> {
     let bucket = bucket_name(bucket)?;
     Ok(CopySource::At { host: upstream.bucket_host(bucket)?, rest: with_key(rest)? })
 }

@@ -40,7 +40,10 @@ fn is_aws_chunked(head: &RequestHead<'_, '_>) -> bool {
     head.fields.iter().any(|field| {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("content-encoding") {
-            field.value.split(|&b| b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"aws-chunked"))
+            field
+                .value
+                .split(|&b| b == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"aws-chunked"))
         } else if is("x-amz-content-sha256") {
             field.value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"STREAMING-"))
         } else {

@@ -213,8 +213,20 @@ fn is_loopback(name: &str) -> bool {
 
 /// Regions of the JSON API era whose names have no `cos.` (cos-python-sdk-v5 `format_region`).
 const OLD_REGIONS: [&str; 14] = [
-    "cn-south", "cn-south-2", "cn-north", "cn-east", "cn-southwest", "sg", "cosgz", "cossh", "cosbj",
-    "costj", "coscd", "cossgp", "coshk", "cosca",
+    "cn-south",
+    "cn-south-2",
+    "cn-north",
+    "cn-east",
+    "cn-southwest",
+    "sg",
+    "cosgz",
+    "cossh",
+    "cosbj",
+    "costj",
+    "coscd",
+    "cossgp",
+    "coshk",
+    "cosca",
 ];
 
 /// What the labels before a family's name say; `None` for a name that COS does not have.
@@ -231,20 +243,32 @@ fn cos_site(labels: &str, family: &str) -> Option<Site<'static>> {
             (is_bucket(name) || is_number(name)).then_some(Site::Processing)
         }
         _ if ci_family => None,
-        (bucket, Some("pic"), Some(region)) if is_bucket(bucket) && is_region(region) => Some(Site::Processing),
-        (uin, Some("cos-control"), Some(region)) if is_number(uin) && is_region(region) => Some(Site::Batch),
+        (bucket, Some("pic"), Some(region)) if is_bucket(bucket) && is_region(region) => {
+            Some(Site::Processing)
+        }
+        (uin, Some("cos-control"), Some(region)) if is_number(uin) && is_region(region) => {
+            Some(Site::Batch)
+        }
         ("service", Some("cos" | "cos-internal"), None) => Some(Site::Service),
         ("service", Some("cosrapid"), Some(region)) if is_region(region) => Some(Site::Service),
         ("cos" | "cos-internal", Some(region), None) if is_region(region) => Some(Site::Region),
         (bucket, Some(kind), Some(region)) if is_bucket(bucket) && is_region(region) => {
             let known = matches!(
                 kind,
-                "cos" | "cos-internal" | "cos-website" | "cos-website-internal" | "cosrapid" | "cosv6" | "cos-cdc"
+                "cos"
+                    | "cos-internal"
+                    | "cos-website"
+                    | "cos-website-internal"
+                    | "cosrapid"
+                    | "cosv6"
+                    | "cos-cdc"
             );
             known.then_some(Site::Bucket)
         }
         (bucket, Some("file"), None) if is_bucket(bucket) => Some(Site::Bucket),
-        (bucket, Some(region), None) if is_bucket(bucket) && (OLD_REGIONS.contains(&region) || region == "cosger") => {
+        (bucket, Some(region), None)
+            if is_bucket(bucket) && (OLD_REGIONS.contains(&region) || region == "cosger") =>
+        {
             Some(Site::Bucket)
         }
         _ => None,
@@ -305,8 +329,17 @@ mod tests {
     #[test]
     fn the_proxy_answers_by_its_own_names_at_any_port() {
         for host in [
-            "localhost", "LocalHost:9000", "127.0.0.1", "127.8.9.1:1", "[::1]", "[::1]:9000",
-            "[::ffff:127.0.0.1]", "localhost.", "cos.internal.example", "cos.internal.example:80", "10.0.0.7:1",
+            "localhost",
+            "LocalHost:9000",
+            "127.0.0.1",
+            "127.8.9.1:1",
+            "[::1]",
+            "[::1]:9000",
+            "[::ffff:127.0.0.1]",
+            "localhost.",
+            "cos.internal.example",
+            "cos.internal.example:80",
+            "10.0.0.7:1",
         ] {
             assert_eq!(read(host), "Own", "{host}");
         }
@@ -319,14 +352,30 @@ mod tests {
     #[test]
     fn any_other_name_is_misdirected() {
         for host in [
-            "evil.example", "localhost.evil.example", "evil-localhost", "128.0.0.1", "0.0.0.0", "[::2]", "127.1",
-            "myqcloud.com", "evil.myqcloud.com", "a.test-1.cos.ap-x.myqcloud.com", "test-1.cos.ap_x.myqcloud.com",
-            "test-1.cos.ap-x.myqcloud.com.evil.example", "test-1.evil.ap-x.myqcloud.com", "test.cos.ap-x.myqcloud.com",
-            "test-1.cos.ap-x.tencentci.cn", "test-1.xmyqcloud.com", "vectors.ap-x.internal.tencentcos.com",
+            "evil.example",
+            "localhost.evil.example",
+            "evil-localhost",
+            "128.0.0.1",
+            "0.0.0.0",
+            "[::2]",
+            "127.1",
+            "myqcloud.com",
+            "evil.myqcloud.com",
+            "a.test-1.cos.ap-x.myqcloud.com",
+            "test-1.cos.ap_x.myqcloud.com",
+            "test-1.cos.ap-x.myqcloud.com.evil.example",
+            "test-1.evil.ap-x.myqcloud.com",
+            "test.cos.ap-x.myqcloud.com",
+            "test-1.cos.ap-x.tencentci.cn",
+            "test-1.xmyqcloud.com",
+            "vectors.ap-x.internal.tencentcos.com",
         ] {
             assert_eq!(read(host), "misdirected", "{host}");
         }
-        for host in ["", ":80", "a b", "a:b", "a:99999", "::1", "[::1", "[x]", "a..b", ".a", "a/b", "a@b", "ü"] {
+        for host in [
+            "", ":80", "a b", "a:b", "a:99999", "::1", "[::1", "[x]", "a..b", ".a", "a/b", "a@b",
+            "ü",
+        ] {
             assert_eq!(read(host), "not a host", "{host}");
         }
     }
@@ -334,15 +383,23 @@ mod tests {
     #[test]
     fn a_refused_name_is_told_what_would_be_accepted_and_where_to_allow_it() {
         let refused = rules().read(&HostName::parse("evil.example").unwrap()).unwrap_err();
-        for part in ["evil.example", "localhost", "tencentcos.cn", "cos.internal.example", "listen.allowed_hosts"] {
+        for part in [
+            "evil.example",
+            "localhost",
+            "tencentcos.cn",
+            "cos.internal.example",
+            "listen.allowed_hosts",
+        ] {
             assert!(refused.message.contains(part), "{part} in {}", refused.message);
         }
     }
 
     #[test]
     fn a_family_can_be_switched_off() {
-        let settings =
-            ProxySettings { host_families: vec!["tencentcos.cn".to_owned()], ..ProxySettings::default() };
+        let settings = ProxySettings {
+            host_families: vec!["tencentcos.cn".to_owned()],
+            ..ProxySettings::default()
+        };
         let rules = HostRules::new(&settings);
         let read = |host| rules.read(&HostName::parse(host).unwrap()).is_ok();
         assert!(read("b-1.cos.ap-x.tencentcos.cn"));

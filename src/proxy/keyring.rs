@@ -26,7 +26,9 @@ struct Derived {
 impl Keyring {
     /// The sign key of `credential` for `window`.
     pub(super) fn key(&mut self, credential: &Arc<Credential>, window: Window) -> &SigningKey {
-        let same = |d: &Derived| d.key.window() == window && std::ptr::eq(d.of.as_ptr(), Arc::as_ptr(credential));
+        let same = |d: &Derived| {
+            d.key.window() == window && std::ptr::eq(d.of.as_ptr(), Arc::as_ptr(credential))
+        };
         let at = match self.kept.iter().position(same) {
             Some(at) => at,
             None => {

@@ -45,7 +45,9 @@ impl Dial {
             None => host,
         };
         let plain = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'));
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'));
         plain.then(|| Self { host: host.into(), port })
     }
 }
@@ -69,7 +71,12 @@ pub type SharedOrigin = Arc<Origin>;
 impl Origin {
     /// The origin of `name` and, if it is not the scheme's own, `port`; dialled at `connect_to`
     /// when that is set.
-    pub(super) fn new(scheme: Scheme, name: &str, port: Option<u16>, connect_to: Option<&Dial>) -> Self {
+    pub(super) fn new(
+        scheme: Scheme,
+        name: &str,
+        port: Option<u16>,
+        connect_to: Option<&Dial>,
+    ) -> Self {
         let port = port.filter(|&port| port != scheme.default_port());
         let authority = match port {
             Some(port) => format!("{name}:{port}").into(),
@@ -142,7 +149,12 @@ impl Endpoint {
     }
 
     /// The origin of `bucket`; `None` when the template needs a region and there is none.
-    pub(super) fn origin(&self, bucket: &str, region: Option<&str>, connect_to: Option<&Dial>) -> Option<Origin> {
+    pub(super) fn origin(
+        &self,
+        bucket: &str,
+        region: Option<&str>,
+        connect_to: Option<&Dial>,
+    ) -> Option<Origin> {
         self.host(bucket, region).map(|host| Origin::new(self.scheme, &host, self.port, connect_to))
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     credential::NoKey,
-    http1::{BodyFault, RequestFault},
+    http1::{BodyFault, HeadFault, RequestFault},
 };
 
 macro_rules! reasons {
@@ -71,6 +71,9 @@ reasons! {
     /// The end of the body, or the host, can be read in two ways.
     AmbiguousRequest, "ambiguous-request", 400, "InvalidRequest", closes,
         "The request can be read in two ways (body length or host), so it was refused instead of guessed at. Send one Host and either one Content-Length or Transfer-Encoding: chunked.";
+    /// A TLS handshake on the plain port.
+    TlsOnPlainPort, "tls-on-plain-port", 400, "InvalidRequest", closes,
+        "The client speaks TLS (https), and this port speaks plain HTTP. Use http:// towards the proxy; the proxy itself speaks https to COS.";
     /// HTTP/2 or another version.
     UnsupportedVersion, "unsupported-version", 400, "InvalidRequest", closes,
         "Only HTTP/1.1 and HTTP/1.0 are spoken here. Switch off HTTP/2 with prior knowledge in the client.";
@@ -89,7 +92,7 @@ reasons! {
 
     // --- the target and the host ---
     /// The request target is not a path or an http URL.
-    BadTarget, "bad-target", 400, "InvalidRequest", stays,
+    BadTarget, "bad-target", 400, "InvalidRequest", closes,
         "The request target is neither a path that starts with / nor an http URL with a plain host.";
     /// A `%` without two hexadecimal digits.
     BadEscape, "bad-escape", 400, "InvalidArgument", stays,
@@ -98,7 +101,7 @@ reasons! {
     PathCollapses, "path-collapses", 400, "InvalidArgument", stays,
         "The path has only slashes and dot segments: COS would collapse it to / and answer with the bucket instead of an object. Ask for / if the bucket is meant.";
     /// No `Host`, or one that is not a host.
-    BadHost, "bad-host", 400, "InvalidRequest", stays,
+    BadHost, "bad-host", 400, "InvalidRequest", closes,
         "The request has no usable Host header. Send one, such as Host: localhost:9000.";
     /// The target names one host and `Host` another.
     HostMismatch, "host-mismatch", 400, "InvalidRequest", stays,
@@ -220,9 +223,47 @@ impl Reason {
 impl From<RequestFault> for Refused {
     fn from(fault: RequestFault) -> Self {
         let reason = match fault {
-            RequestFault::Malformed => Reason::MalformedRequest,
+            RequestFault::Head(fault) => head_reason(fault),
+            RequestFault::TlsOnPlainPort => Reason::TlsOnPlainPort,
+            RequestFault::Http2Preface
+            | RequestFault::Http09
+            | RequestFault::UnsupportedVersion => Reason::UnsupportedVersion,
+            RequestFault::MalformedRequestLine | RequestFault::BadMethod => {
+                Reason::MalformedRequest
+            }
+            RequestFault::BlankInTarget
+            | RequestFault::FragmentInTarget
+            | RequestFault::TargetNotUtf8 => Reason::BadTarget,
+            RequestFault::TargetTooLong => Reason::HeadTooLarge,
+            RequestFault::MissingHost => Reason::BadHost,
+            RequestFault::DuplicateHost => Reason::AmbiguousRequest,
+            RequestFault::UnsupportedExpectation => Reason::UnsupportedFraming,
         };
         explained(reason, &fault)
+    }
+}
+
+fn head_reason(fault: HeadFault) -> Reason {
+    match fault {
+        HeadFault::TooLarge | HeadFault::TooManyFields => Reason::HeadTooLarge,
+        HeadFault::UnsupportedTransferEncoding => Reason::UnsupportedFraming,
+        HeadFault::DuplicateContentLength
+        | HeadFault::DuplicateTransferEncoding
+        | HeadFault::LengthAndChunked
+        | HeadFault::ChunkedOnHttp10
+        | HeadFault::ConnectionNamesEndToEnd => Reason::AmbiguousRequest,
+        HeadFault::BareLf
+        | HeadFault::BareCr
+        | HeadFault::ControlByte
+        | HeadFault::LeadingEmptyLine
+        | HeadFault::Incomplete
+        | HeadFault::FoldedLine
+        | HeadFault::BlankBeforeColon
+        | HeadFault::MissingColon
+        | HeadFault::FieldName
+        | HeadFault::FieldValue
+        | HeadFault::BadContentLength
+        | HeadFault::BadConnection => Reason::MalformedRequest,
     }
 }
 
@@ -254,7 +295,9 @@ mod tests {
         let documented: Vec<String> = document
             .lines()
             .filter(|line| line.starts_with("| `"))
-            .map(|line| line.split('|').skip(1).take(4).map(str::trim).collect::<Vec<_>>().join(" "))
+            .map(|line| {
+                line.split('|').skip(1).take(4).map(str::trim).collect::<Vec<_>>().join(" ")
+            })
             .collect();
         let expected: Vec<String> = Reason::ALL
             .iter()
@@ -295,6 +338,18 @@ mod tests {
                 other => panic!("{reason:?} has status {other}"),
             };
             assert!(codes.contains(&reason.code()), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_fault_of_the_codec_is_answered_with_its_cause_and_ends_the_connection() {
+        for fault in RequestFault::all() {
+            let refused = Refused::from(fault);
+            assert!(refused.reason.closes_connection(), "{fault:?}");
+            assert!(refused.message.contains(&fault.to_string()), "{fault:?}");
+        }
+        for fault in BodyFault::all() {
+            assert_eq!(Refused::from(fault).reason, Reason::MalformedBody);
         }
     }
 

@@ -77,18 +77,24 @@ impl ProxySettings {
         {
             add(
                 "upstream.bucket",
-                format!("`{bucket}` is not a bucket name with its APPID, such as examplebucket-1250000000"),
+                format!(
+                    "`{bucket}` is not a bucket name with its APPID, such as examplebucket-1250000000"
+                ),
             );
         }
         if let Some(region) = &self.region
             && !hosts::is_region(region)
         {
-            add("upstream.region", format!("`{region}` is not a region name, such as ap-guangzhou"));
+            add(
+                "upstream.region",
+                format!("`{region}` is not a region name, such as ap-guangzhou"),
+            );
         }
         match Endpoint::parse(&self.endpoint) {
             Ok(endpoint) if !endpoint.names_bucket() => add(
                 "upstream.endpoint",
-                "must contain {bucket}: COS is only called by the bucket's own host name".to_owned(),
+                "must contain {bucket}: COS is only called by the bucket's own host name"
+                    .to_owned(),
             ),
             Ok(_) => {}
             Err(problem) => add("upstream.endpoint", problem.to_string()),

@@ -27,7 +27,8 @@ impl<'b> Target<'b> {
         };
         // `#` begins what a client keeps for itself; on the wire nobody knows what it means.
         if memchr::memchr(b'#', rest).is_some() {
-            return Err(Reason::BadTarget.because("The target has a #, which belongs percent-encoded as %23."));
+            return Err(Reason::BadTarget
+                .because("The target has a #, which belongs percent-encoded as %23."));
         }
         if !escape::all_valid(rest) {
             return Err(Reason::BadEscape.refused());
@@ -45,7 +46,8 @@ fn absolute(target: &[u8]) -> Option<(Option<&str>, &[u8])> {
     })?;
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    let authority = std::str::from_utf8(authority).ok().filter(|a| !a.is_empty() && !a.contains('@'))?;
+    let authority =
+        std::str::from_utf8(authority).ok().filter(|a| !a.is_empty() && !a.contains('@'))?;
     Some((Some(authority), rest))
 }
 
@@ -124,20 +126,64 @@ mod tests {
 
     #[test]
     fn a_target_that_is_neither_path_nor_url_is_refused() {
-        for target in ["", "*", "k", "h:443", "ftp://h/k", "http:///k", "http://u:p@h/k", "http://u@h", "/a#b"] {
-            assert_eq!(Target::parse(target.as_bytes()).unwrap_err().reason, Reason::BadTarget, "{target}");
+        for target in [
+            "",
+            "*",
+            "k",
+            "h:443",
+            "ftp://h/k",
+            "http:///k",
+            "http://u:p@h/k",
+            "http://u@h",
+            "/a#b",
+        ] {
+            assert_eq!(
+                Target::parse(target.as_bytes()).unwrap_err().reason,
+                Reason::BadTarget,
+                "{target}"
+            );
         }
         for target in ["/100%", "/%zz", "/a?b=%2"] {
-            assert_eq!(Target::parse(target.as_bytes()).unwrap_err().reason, Reason::BadEscape, "{target}");
+            assert_eq!(
+                Target::parse(target.as_bytes()).unwrap_err().reason,
+                Reason::BadEscape,
+                "{target}"
+            );
         }
     }
 
     #[test]
     fn only_paths_of_dots_and_slashes_collapse_to_the_bucket() {
-        for path in ["//", "/.", "/./", "/..", "/../", "/a/..", "/%2E/", "/%2e%2E", "/%2F", "/a%2F..", "/a/b/../../", "/../a/..", "/././///abc/.//def//../../"] {
+        for path in [
+            "//",
+            "/.",
+            "/./",
+            "/..",
+            "/../",
+            "/a/..",
+            "/%2E/",
+            "/%2e%2E",
+            "/%2F",
+            "/a%2F..",
+            "/a/b/../../",
+            "/../a/..",
+            "/././///abc/.//def//../../",
+        ] {
             assert!(collapses_to_root(path.as_bytes()), "{path}");
         }
-        for path in ["/", "/a", "/a//b", "/.a", "/...", "/./a", "/../a", "/a/b/..", "/.%2Fx", "/././///abc/.//def//..", "/%252E"] {
+        for path in [
+            "/",
+            "/a",
+            "/a//b",
+            "/.a",
+            "/...",
+            "/./a",
+            "/../a",
+            "/a/b/..",
+            "/.%2Fx",
+            "/././///abc/.//def//..",
+            "/%252E",
+        ] {
             assert!(!collapses_to_root(path.as_bytes()), "{path}");
         }
     }
@@ -152,7 +198,11 @@ mod tests {
             ("/b-1%2Fk", "b-1%2Fk", "/"),
             ("/", "", "/"),
         ] {
-            assert_eq!(split_bucket(path.as_bytes()), (bucket.as_bytes(), rest.as_bytes()), "{path}");
+            assert_eq!(
+                split_bucket(path.as_bytes()),
+                (bucket.as_bytes(), rest.as_bytes()),
+                "{path}"
+            );
         }
     }
 }

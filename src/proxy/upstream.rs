@@ -25,7 +25,10 @@ impl Upstream {
         let connect_to = settings.connect_to.as_deref().and_then(Dial::parse);
         let region = settings.region.clone();
         let origin = |bucket: &str| {
-            endpoint.as_ref().and_then(|e| e.origin(bucket, region.as_deref(), connect_to.as_ref())).map(Arc::new)
+            endpoint
+                .as_ref()
+                .and_then(|e| e.origin(bucket, region.as_deref(), connect_to.as_ref()))
+                .map(Arc::new)
         };
         let bucket = settings.bucket.clone().map(|bucket| {
             let origin = origin(&bucket);
@@ -71,7 +74,8 @@ impl Upstream {
 
     /// The origin that a client named itself.
     pub(super) fn named_origin(&self, name: &str) -> SharedOrigin {
-        let configured = self.bucket.iter().filter_map(|(_, origin)| origin.as_ref()).chain(&self.service);
+        let configured =
+            self.bucket.iter().filter_map(|(_, origin)| origin.as_ref()).chain(&self.service);
         for origin in configured {
             if *origin.server_name == *name {
                 return Arc::clone(origin);
@@ -88,7 +92,10 @@ impl Upstream {
 
     /// The configured bucket's own name in COS: clients may use it even if no family has it.
     pub(super) fn own_name(&self) -> Option<&str> {
-        self.bucket.as_ref().and_then(|(_, origin)| origin.as_ref()).map(|origin| &*origin.server_name)
+        self.bucket
+            .as_ref()
+            .and_then(|(_, origin)| origin.as_ref())
+            .map(|origin| &*origin.server_name)
     }
 
     fn endpoint(&self) -> Result<&Endpoint, Refused> {
