@@ -234,3 +234,142 @@ impl Print<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::{Ended, Registry},
+        *,
+    };
+
+    const LABELS: Labels = Labels {
+        operations: &["GetObject", "PutObject"],
+        methods: &["GET", "PUT"],
+        reasons: &["no-key", "draining"],
+    };
+
+    fn ended(operation: usize, method: usize, status: u16, origin: Origin) -> Ended {
+        let duration = Duration::from_millis(3);
+        Ended { operation, method, status, origin, duration, first_byte: None }
+    }
+
+    fn text(meters: &Arc<Meters>) -> String {
+        let mut registry = Registry::default();
+        registry.room().register_collector(Box::new(Arc::clone(meters)));
+        registry.encode()
+    }
+
+    fn value(text: &str, series: &str) -> Option<f64> {
+        let prefix = format!("cos_auth_proxy_{series} ");
+        text.lines().find_map(|line| line.strip_prefix(&prefix)).map(|v| v.parse().unwrap())
+    }
+
+    #[test]
+    fn a_scrape_is_the_sum_of_what_all_threads_counted() {
+        let meters = Meters::new(LABELS, 2);
+        for thread in 0..2 {
+            let meter = meters.meter(thread);
+            meter.request_started();
+            meter.request_ended(&ended(1, 1, 201, Origin::Upstream));
+            meter.request_bytes(1 << 40);
+            meter.response_bytes(7);
+            meter.refused(1);
+            meter.upstream_error(UpstreamErrorKind::Truncated);
+            meter.retried(RetryReason::StaleConnection);
+            meter.client_gone();
+        }
+        let text = text(&meters);
+        let requests = r#"requests_total{operation="PutObject",method="PUT",status_class="2xx",origin="upstream"}"#;
+        for (series, expected) in [
+            (requests, 2.0),
+            ("request_body_bytes_total", 2.0 * (1_u64 << 40) as f64),
+            ("response_body_bytes_total", 14.0),
+            (r#"refused_total{reason="draining"}"#, 2.0),
+            (r#"refused_total{reason="no-key"}"#, 0.0),
+            (r#"upstream_errors_total{kind="truncated"}"#, 2.0),
+            (r#"upstream_errors_total{kind="dns"}"#, 0.0),
+            (r#"upstream_retries_total{reason="stale_connection"}"#, 2.0),
+            ("clients_gone_total", 2.0),
+            ("requests_in_flight", 0.0),
+            ("request_duration_seconds_count", 2.0),
+            (r#"request_duration_seconds_bucket{le="0.0025"}"#, 0.0),
+            (r#"request_duration_seconds_bucket{le="0.005"}"#, 2.0),
+            (r#"request_duration_seconds_bucket{le="+Inf"}"#, 2.0),
+            ("upstream_first_byte_seconds_count", 0.0),
+            ("data_threads", 2.0),
+        ] {
+            assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+        }
+        assert_eq!(text.matches("cos_auth_proxy_requests_total{").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn every_label_combination_has_a_count_of_its_own() {
+        let meters = Meters::new(LABELS, 1);
+        let meter = meters.meter(0);
+        let mut expected = Vec::new();
+        let origins = [Origin::Upstream, Origin::Proxy, Origin::ClientGone];
+        for (o, operation) in LABELS.operations.iter().enumerate() {
+            for (m, method) in LABELS.methods.iter().enumerate() {
+                for (c, class) in STATUS_CLASSES.iter().enumerate() {
+                    for (origin, name) in origins.into_iter().zip(Origin::NAMES) {
+                        let times = expected.len() + 1;
+                        for _ in 0..times {
+                            meter.request_ended(&ended(o, m, 100 * c as u16, origin));
+                        }
+                        expected.push((
+                            format!(
+                                r#"requests_total{{operation="{operation}",method="{method}",status_class="{class}",origin="{name}"}}"#
+                            ),
+                            times,
+                        ));
+                    }
+                }
+            }
+        }
+        let text = text(&meters);
+        for (series, times) in expected {
+            assert_eq!(value(&text, &series), Some(times as f64), "{series}");
+        }
+    }
+
+    #[test]
+    fn a_connection_may_be_closed_on_another_thread_than_it_was_opened_on() {
+        let meters = Meters::new(LABELS, 2);
+        meters.meter(0).connection_opened();
+        meters.meter(0).connection_opened();
+        meters.meter(1).connection_closed();
+        for _ in 0..3 {
+            meters.meter(0).upstream_opened();
+        }
+        meters.meter(0).upstream_idle(2);
+        meters.meter(1).upstream_idle(-1);
+        meters.meter(1).upstream_closed();
+        let text = text(&meters);
+        for (series, expected) in [
+            ("client_connections", 1.0),
+            ("client_connections_accepted_total", 2.0),
+            (r#"upstream_connections{state="active"}"#, 1.0),
+            (r#"upstream_connections{state="idle"}"#, 1.0),
+            ("upstream_connections_opened_total", 3.0),
+        ] {
+            assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_or_label_nobody_knows_is_counted_without_a_new_series() {
+        let meters = Meters::new(LABELS, 1);
+        let meter = meters.meter(7);
+        meter.request_ended(&ended(0, 0, 999, Origin::Upstream));
+        meter.request_ended(&ended(99, 0, 200, Origin::Upstream));
+        meter.request_ended(&ended(0, 99, 200, Origin::Upstream));
+        meter.refused(99);
+        let text = text(&meters);
+        assert_eq!(text.matches("cos_auth_proxy_requests_total{").count(), 1, "{text}");
+        assert!(text.contains(r#"status_class="none""#), "{text}");
+        assert_eq!(value(&text, "request_duration_seconds_count"), Some(3.0));
+    }
+}
