@@ -55,6 +55,38 @@ impl CosError {
         Self { server_time: true, ..Self::new(403, "AccessDenied", message) }
     }
 
+    /// The error with this code and its usual status, as a fault that a test sets.
+    #[must_use]
+    pub fn of_code(code: &'static str) -> Self {
+        let status = match code {
+            "AccessDenied"
+            | "AccessForbidden"
+            | "InvalidAccessKeyId"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch" => 403,
+            "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" => 404,
+            "PreconditionFailed" => 412,
+            "InternalError" => 500,
+            "SlowDown" | "ServiceUnavailable" => 503,
+            _ => 400,
+        };
+        Self { server_time: status == 403, ..Self::new(status, code, "Set as a fault.") }
+    }
+
+    /// An error with this status and a code that COS uses with it, as a fault that a test sets.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        let code = match status {
+            403 => "AccessDenied",
+            404 => "NoSuchKey",
+            412 => "PreconditionFailed",
+            503 => "ServiceUnavailable",
+            400..=499 => "InvalidRequest",
+            _ => "InternalError",
+        };
+        Self { status, ..Self::of_code(code) }
+    }
+
     /// The XML body.
     #[must_use]
     pub fn to_xml(&self, place: ErrorPlace<'_>) -> String {
@@ -76,6 +108,16 @@ impl CosError {
             .text("TraceId", place.trace_id)
             .into_document()
     }
+}
+
+/// 500 `InternalError`: the emulator's own folder failed it.
+pub(crate) fn internal(error: &std::io::Error) -> CosError {
+    CosError::new(500, "InternalError", format!("the emulator cannot reach its files: {error}"))
+}
+
+/// 400 `InvalidArgument`.
+pub(crate) fn invalid_argument(message: impl Into<String>) -> CosError {
+    CosError::new(400, "InvalidArgument", message)
 }
 
 #[cfg(test)]
