@@ -1,20 +1,41 @@
 //! Keeps one good key in reach. Does not know that requests are proxied.
+//!
+//! A `KeySource` is asked by one `Refresher`, which writes a store; readers take the current key
+//! with one atomic load. When to ask (`schedule`) and what to take (`accept`) are pure.
 
+mod accept;
 mod endpoint;
+mod error;
 mod key;
+mod metrics;
+mod offset;
 mod policy;
 mod refresh_settings;
+mod refresher;
+mod schedule;
 mod settings;
 mod settings_check;
+mod source;
+mod status;
 mod store;
 
+pub use accept::Refusal;
 pub use endpoint::{BadEndpoint, Endpoint};
+pub use error::{RetryClass, SourceError};
 pub use key::Credential;
+pub use metrics::{KeyMetrics, Outcome, RejectionCode};
+pub use offset::{Observations, ServerTime};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
+pub use refresher::{
+    RefreshError, RefreshNowError, Refresher, RefresherHandle, StartError, once, start,
+};
+pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,
     KeySetSettings, ParentKey, RequestHeader, SourceSettings, StaticSettings, StsSettings,
 };
 pub use settings_check::SettingProblem;
-pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel};
+pub use source::{Fetched, Fetching, KeySource, Renewal};
+pub use status::{KeyStatus, RefreshCounts};
+pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};

@@ -1,5 +1,7 @@
 //! One key: id, secret and token as one value.
 
+use std::time::Duration;
+
 use crate::{
     clock::Timestamp,
     secret::{SecretId, SecretKey, SessionToken},
@@ -18,4 +20,18 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it reached us.
     pub received_at: Timestamp,
+}
+
+impl Credential {
+    /// Whether requests may still be signed with it. A key of unknown expiry always may.
+    #[must_use]
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Life left: zero once expired, `None` when the end is not known.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        self.expires_at.map(|end| end.since(now))
+    }
 }

@@ -1,0 +1,80 @@
+//! Where keys come from: one module per source behind one trait.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use crate::clock::Clock;
+
+use super::{
+    Credential, KeySetSettings, error::SourceError, offset::ServerTime, settings::SourceSettings,
+};
+
+mod assume_role;
+mod federation_token;
+mod fixed;
+mod http;
+mod http_client;
+mod reply;
+mod sts_client;
+
+/// An attempt under way. Dropping it gives it up.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, SourceError>> + Send + 'a>>;
+
+/// Something that gives keys when asked.
+///
+/// The refresher asks one at a time, and never again before the last answer came or was given up.
+pub trait KeySource: Send + Sync {
+    /// The name of the kind, as in `config.toml`.
+    fn kind(&self) -> &'static str;
+
+    /// Asks for a key.
+    fn fetch(&self) -> Fetching<'_>;
+
+    /// Whether asking again may give another key.
+    fn renewal(&self) -> Renewal {
+        Renewal::AheadOfExpiry
+    }
+
+    /// Deadline of one fetch. The source keeps finer ones of its own.
+    fn deadline(&self) -> Duration;
+}
+
+/// Whether a source has more than one key to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Ask again ahead of the key's end; poll if the end is not known.
+    AheadOfExpiry,
+    /// There is only this key.
+    Never,
+}
+
+/// A key, and what the server called the request that got it.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The key, not yet judged.
+    pub credential: Credential,
+    /// The server's id of the request, for the log.
+    pub request_id: Option<String>,
+}
+
+/// The source that `settings` describe.
+pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySource> {
+    let refresh = &settings.refresh;
+    let server_time = || Arc::new(ServerTime::new(clock.clone()));
+    match &settings.source {
+        SourceSettings::Static(fixed) => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
+        SourceSettings::FederationToken(federation) => {
+            Box::new(federation_token::FederationToken::new(
+                federation.clone(),
+                refresh,
+                clock,
+                server_time(),
+            ))
+        }
+        SourceSettings::AssumeRole(role) => {
+            Box::new(assume_role::AssumeRole::new(role.clone(), refresh, clock, server_time()))
+        }
+        SourceSettings::Http(server) => {
+            Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))
+        }
+    }
+}
