@@ -59,7 +59,7 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Fetched, ReplyError> 
     let paths = paths(root);
     let request_id =
         paths.iter().flat_map(|path| path.last()).find_map(|object| short(object, &["requestid"]));
-    if let Some(failure) = failure(&paths, request_id.clone()) {
+    if let Some(failure) = failure(&paths, request_id.as_ref()) {
         return Err(failure);
     }
     let path = paths
@@ -205,12 +205,12 @@ fn instant_of_text(text: &str) -> Option<Timestamp> {
 }
 
 /// The error in an answer, which often comes with status 200.
-fn failure(paths: &[Vec<&Object>], request_id: Option<String>) -> Option<ReplyError> {
+fn failure(paths: &[Vec<&Object>], request_id: Option<&String>) -> Option<ReplyError> {
     let objects = || paths.iter().filter_map(|path| path.last().copied());
     let failed = |code: String, detail: Option<&Object>| {
         let message = detail.and_then(|object| text(object, &["message"])).unwrap_or_default();
         let names_region = message.to_ascii_lowercase().contains("region");
-        ReplyError::Failed { code, request_id: request_id.clone(), names_region }
+        ReplyError::Failed { code, request_id: request_id.cloned(), names_region }
     };
     let error = objects().find_map(|object| values(object, &["error"]).find_map(Value::as_object));
     if let Some(error) = error {

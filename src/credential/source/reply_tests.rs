@@ -111,12 +111,11 @@ fn an_error_with_status_200_is_an_error_and_keeps_its_code_and_request() {
         (json!({"error": {"message": "no code"}}), "unknown", None),
         (json!({"error": {"code": "<script>\n"}}), "unknown", None),
     ] {
-        match read(&reply).unwrap_err() {
-            ReplyError::Failed { code: got, request_id: id, .. } => {
-                assert_eq!((got.as_str(), id.as_deref()), (code, request_id), "{reply}");
-            }
-            other => panic!("{other} from {reply}"),
-        }
+        let fault = read(&reply).unwrap_err();
+        let ReplyError::Failed { code: got, request_id: id, .. } = fault else {
+            panic!("{fault} from {reply}")
+        };
+        assert_eq!((got.as_str(), id.as_deref()), (code, request_id), "{reply}");
     }
 }
 

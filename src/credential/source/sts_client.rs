@@ -182,8 +182,9 @@ impl StsClient {
     }
 
     fn value(&self, text: &str) -> Result<HeaderValue, SourceError> {
-        HeaderValue::from_str(text)
-            .or_else(|_| Err(self.http.unreadable("the request cannot be written as HTTP headers")))
+        HeaderValue::from_str(text).map_err(|_not_ascii| {
+            self.http.unreadable("the request cannot be written as HTTP headers")
+        })
     }
 }
 
