@@ -1,5 +1,26 @@
 //! The only room with data sockets: drives the codec and carries bytes both ways.
+//!
+//! One acceptor hands each connection to the least loaded data thread; a thread owns its
+//! connections, its upstream pool and its buffers, so that nothing on the way is locked.
 
+mod answer;
+mod buffers;
+mod connection;
+mod exchange;
+mod listen;
+mod pool;
+mod prepare;
+mod record;
 mod settings;
+mod stream;
+mod threads;
+mod tls;
+mod upload;
+mod upstream;
+mod worker;
 
-pub use settings::{ListenAddress, TransportSettings};
+pub use listen::BindError;
+pub use crate::server::ListenAddress;
+pub use settings::TransportSettings;
+pub use threads::{Parts, Running, StartError, Transport};
+pub use tls::{TlsError, client_config};

@@ -1,17 +1,8 @@
 //! What the operator may set about sockets, buffers and deadlines.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use crate::http1::Limits;
-
-/// One place to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A unix socket at this absolute path.
-    Unix(PathBuf),
-}
+use crate::{http1::Limits, server::ListenAddress};
 
 /// Checked settings of the transport.
 #[derive(Debug, Clone)]

@@ -1,0 +1,355 @@
+//! The way down: the head of the answer, then its body, as upstream sends it.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    task::{Context, Poll},
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    http1::{self, AnswerTo, Body, BodyDecoder, BodyEvent, FieldSlots, HeadScan, HeadScanner, Limits, write_chunk_head, write_last_chunk},
+    metrics::UpstreamErrorKind,
+    proxy::{self, Answered, Reason},
+};
+
+use super::{
+    buffers::{Buffer, SMALL},
+    record::Record,
+    stream::{Filled, Outgoing, Stream, poll_fill},
+    worker::Worker,
+};
+
+/// Bounds on what upstream may send as one head; COS's own heads are far smaller.
+const LIMITS: Limits = Limits { head_bytes: 64 * 1024, fields: 128, target_bytes: 0 };
+/// Interim answers (1xx) that are skipped before the real one.
+const INTERIM_MOST: usize = 8;
+
+/// An answer as it arrives.
+pub(super) struct Answer<'w> {
+    worker: &'w Worker,
+    to: Answered,
+    buffer: Buffer,
+    scanner: HeadScanner,
+    touched: bool,
+    interim: usize,
+    head: Option<Head>,
+}
+
+/// What the head of the final answer said.
+struct Head {
+    status: u16,
+    len: usize,
+    body: Body,
+    keep_alive: bool,
+}
+
+/// Why there is no answer.
+pub(super) enum AnswerEnd {
+    ClientGone,
+    Failed { kind: UpstreamErrorKind, reason: Reason },
+}
+
+/// Why an answer was not brought down whole.
+pub(super) enum BodyEnd {
+    ClientGone,
+    Cut(UpstreamErrorKind),
+}
+
+/// What both connections are good for after a whole answer.
+pub(super) struct Down {
+    pub(super) upstream_reusable: bool,
+    pub(super) client_kept: bool,
+}
+
+impl<'w> Answer<'w> {
+    pub(super) fn new(worker: &'w Worker, to: Answered) -> Self {
+        Self {
+            worker,
+            to,
+            buffer: Buffer::default(),
+            scanner: HeadScanner::default(),
+            touched: false,
+            interim: 0,
+            head: None,
+        }
+    }
+
+    /// Not one byte of an answer arrived.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.head.as_ref().map_or(0, |head| head.status)
+    }
+
+    /// COS's request id, for the access line.
+    pub(super) fn request_id(&self) -> Option<&[u8]> {
+        if !self.worker.settings.access_log {
+            return None;
+        }
+        let len = self.head.as_ref()?.len;
+        let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
+        let head = self.buffer.unread().get(..len)?;
+        http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).ok()?.field("x-cos-request-id")
+    }
+
+    /// Reads into the answer's buffer, which exists only from the first byte on.
+    pub(super) fn poll_fill(&mut self, upstream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        if self.buffer.room() == 0 {
+            let mut buffer = self.worker.buffers.small();
+            let polled = poll_fill(upstream, &mut buffer, cx);
+            if matches!(polled, Poll::Ready(Ok(Filled::Bytes))) {
+                self.touched = true;
+                self.buffer = buffer;
+            } else {
+                self.worker.buffers.give(buffer);
+            }
+            return polled;
+        }
+        if self.buffer.is_full() {
+            let room = (self.buffer.room() * 2).min(LIMITS.head_bytes + 1);
+            self.buffer.make_room(room);
+        }
+        poll_fill(upstream, &mut self.buffer, cx)
+    }
+
+    /// Whether what arrived can still be an interim answer: complete ones are dropped on the way.
+    pub(super) fn is_interim_so_far(&mut self) -> bool {
+        matches!(self.take_head(), Ok(false))
+    }
+
+    /// Brings the head of the final answer. Bytes the client sends meanwhile (its next requests)
+    /// go to `inbox` while there is room; its close ends the waiting.
+    pub(super) async fn head(&mut self, upstream: &mut Stream, client: &mut Stream, inbox: &mut Buffer) -> Result<(), AnswerEnd> {
+        loop {
+            match self.take_head() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(()) => {
+                    return Err(AnswerEnd::Failed { kind: UpstreamErrorKind::Malformed, reason: Reason::UpstreamMalformed });
+                }
+            }
+            let settings = &self.worker.settings;
+            let (patience, late) = if self.touched {
+                (settings.stall_timeout, (UpstreamErrorKind::Stalled, Reason::Stalled))
+            } else {
+                (settings.first_byte_timeout, (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout))
+            };
+            let step = poll_fn(|cx| {
+                if let Poll::Ready(filled) = self.poll_fill(upstream, cx) {
+                    return Poll::Ready(Ok(filled));
+                }
+                while !inbox.is_full() {
+                    match poll_fill(client, inbox, cx) {
+                        Poll::Ready(Ok(Filled::Bytes)) => {}
+                        Poll::Ready(Ok(Filled::Closed) | Err(_)) => return Poll::Ready(Err(())),
+                        Poll::Pending => break,
+                    }
+                }
+                Poll::Pending
+            });
+            let (kind, reason) = match timeout(patience, step).await {
+                Ok(Ok(Ok(Filled::Bytes))) => continue,
+                Ok(Err(())) => return Err(AnswerEnd::ClientGone),
+                Ok(Ok(Ok(Filled::Closed))) => (UpstreamErrorKind::Closed, Reason::UpstreamClosed),
+                Ok(Ok(Err(_))) => (UpstreamErrorKind::Reset, Reason::UpstreamClosed),
+                Err(_) => late,
+            };
+            return Err(AnswerEnd::Failed { kind, reason });
+        }
+    }
+
+    fn answer_to(&self) -> AnswerTo {
+        if self.to.to_head { AnswerTo::Head } else { AnswerTo::Other }
+    }
+
+    /// `Ok(true)` once the final head is there; interim heads before it are dropped.
+    fn take_head(&mut self) -> Result<bool, ()> {
+        if self.head.is_some() {
+            return Ok(true);
+        }
+        loop {
+            if self.buffer.is_empty() {
+                return Ok(false);
+            }
+            let len = match self.scanner.scan_response(self.buffer.unread(), &LIMITS) {
+                Ok(HeadScan::Complete(len)) => len,
+                Ok(HeadScan::NeedMore) => return Ok(false),
+                Err(fault) => {
+                    tracing::warn!(%fault, "upstream's answer is not acceptable");
+                    return Err(());
+                }
+            };
+            let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
+            let head = self.buffer.unread().get(..len).unwrap_or_default();
+            let head = match http1::read_response(head, &mut slots, &LIMITS, self.answer_to()) {
+                Ok(head) => Head { status: head.status, len, body: head.body, keep_alive: head.keep_alive },
+                Err(fault) => {
+                    tracing::warn!(%fault, "upstream's answer is not acceptable");
+                    return Err(());
+                }
+            };
+            if head.status >= 200 {
+                self.head = Some(head);
+                return Ok(true);
+            }
+            self.interim += 1;
+            if self.interim > INTERIM_MOST {
+                tracing::warn!("upstream sent more than {INTERIM_MOST} interim answers");
+                return Err(());
+            }
+            self.buffer.consume(len);
+            self.scanner = HeadScanner::default();
+        }
+    }
+
+    /// Writes head and body to the client.
+    pub(super) async fn body(
+        &mut self,
+        upstream: &mut Stream,
+        client: &mut Stream,
+        record: &mut Record,
+        keep: bool,
+    ) -> Result<Down, BodyEnd> {
+        let mut out = self.worker.buffers.head();
+        let result = self.bring(upstream, client, record, keep, &mut out).await;
+        self.worker.buffers.give_head(out);
+        result
+    }
+
+    async fn bring(
+        &mut self,
+        upstream: &mut Stream,
+        client: &mut Stream,
+        record: &mut Record,
+        keep: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Down, BodyEnd> {
+        let (to_client, client_kept) = self.write_head(keep, out)?;
+        let Some(head) = self.head.take() else { return Err(BodyEnd::Cut(UpstreamErrorKind::Malformed)) };
+        self.buffer.consume(head.len);
+        let mut decoder = BodyDecoder::of_answer(head.body);
+        let rechunk = to_client == Body::Chunked;
+        loop {
+            let piece = next_piece(&mut decoder, self.buffer.unread(), rechunk, out)?;
+            let direct = if rechunk { &[][..] } else { self.buffer.unread().get(piece.start..piece.end).unwrap_or_default() };
+            if !out.is_empty() || !direct.is_empty() {
+                self.write(client, out, direct).await?;
+                record.response_bytes(piece.len);
+            }
+            out.clear();
+            self.buffer.consume(piece.consumed);
+            if piece.done {
+                break;
+            }
+            if !self.buffer.is_empty() {
+                continue;
+            }
+            self.fit_buffer(&decoder);
+            let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
+            match timeout(self.worker.settings.stall_timeout, read).await {
+                Ok(Ok(Filled::Bytes)) => {}
+                Ok(Ok(Filled::Closed)) if decoder.close().is_ok() => {
+                    if rechunk {
+                        write_last_chunk(b"", out);
+                        self.write(client, out, &[]).await?;
+                    }
+                    return Ok(Down { upstream_reusable: false, client_kept });
+                }
+                Ok(Ok(Filled::Closed)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Truncated)),
+                Ok(Err(_)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Reset)),
+                Err(_) => return Err(BodyEnd::Cut(UpstreamErrorKind::Stalled)),
+            }
+        }
+        // Bytes after the end are nobody's: such a connection is not used again.
+        Ok(Down { upstream_reusable: head.keep_alive && self.buffer.is_empty(), client_kept })
+    }
+
+    fn write_head(&self, keep: bool, out: &mut Vec<u8>) -> Result<(Body, bool), BodyEnd> {
+        let broken = || BodyEnd::Cut(UpstreamErrorKind::Malformed);
+        let len = self.head.as_ref().ok_or_else(broken)?.len;
+        let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
+        let head = self.buffer.unread().get(..len).unwrap_or_default();
+        let head = http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).map_err(|_| broken())?;
+        let how = Answered { keep_alive: self.to.keep_alive && keep, ..self.to };
+        Ok(proxy::forward_head(&head, how, out))
+    }
+
+    /// Swaps the small buffer for one that suits the rest of the body.
+    fn fit_buffer(&mut self, decoder: &BodyDecoder) {
+        let large = decoder.remaining().is_none_or(|n| n > 2 * SMALL as u64);
+        if large && self.buffer.is_empty() && self.buffer.room() <= SMALL {
+            let fitting = self.worker.buffers.for_body(decoder.remaining());
+            self.worker.buffers.give(std::mem::replace(&mut self.buffer, fitting));
+        }
+    }
+
+    async fn write(&self, client: &mut Stream, first: &[u8], second: &[u8]) -> Result<(), BodyEnd> {
+        let mut outgoing = Outgoing::new(first, second);
+        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(BodyEnd::ClientGone),
+        }
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        self.worker.buffers.give(std::mem::take(&mut self.buffer));
+    }
+}
+
+/// The next bytes of a body as they go down.
+struct Piece {
+    /// The data within the input; meaningful when it goes down as it is.
+    start: usize,
+    end: usize,
+    /// Bytes of data.
+    len: usize,
+    consumed: usize,
+    done: bool,
+}
+
+/// Takes what `input` holds of the body; with `rechunk`, appends it framed to `out`. A chunked
+/// body for a client that cannot take chunks comes in runs, one call for each.
+fn next_piece(decoder: &mut BodyDecoder, input: &[u8], rechunk: bool, out: &mut Vec<u8>) -> Result<Piece, BodyEnd> {
+    let mut piece = Piece { start: 0, end: 0, len: 0, consumed: 0, done: false };
+    loop {
+        let rest = input.get(piece.consumed..).unwrap_or_default();
+        let event = decoder.decode(rest).map_err(|fault| {
+            tracing::warn!(%fault, "the framing of upstream's body is broken");
+            BodyEnd::Cut(UpstreamErrorKind::Malformed)
+        })?;
+        match event {
+            BodyEvent::Data { start, end } => {
+                piece.start = piece.consumed + start;
+                piece.end = piece.consumed + end;
+                piece.len += end - start;
+                piece.consumed += end;
+                if rechunk {
+                    write_chunk_head(end - start, out);
+                    out.extend_from_slice(rest.get(start..end).unwrap_or_default());
+                    out.extend_from_slice(b"\r\n");
+                } else if decoder.remaining() != Some(0) {
+                    return Ok(piece);
+                }
+            }
+            BodyEvent::NeedMore => {
+                piece.consumed = input.len();
+                return Ok(piece);
+            }
+            BodyEvent::End { consumed } => {
+                piece.consumed += consumed;
+                piece.done = true;
+                if rechunk {
+                    write_last_chunk(decoder.trailers(), out);
+                }
+                return Ok(piece);
+            }
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! One request, once through: head in, signed head out, body up, answer down.
+
+use std::{future::poll_fn, sync::Arc};
+
+use tokio::time::{timeout, timeout_at, Instant};
+
+use crate::{
+    credential::NoKey,
+    http1::{Body, BodyDecoder, BodyEvent, HeadScan, HeadScanner},
+    metrics::{Origin as Speaker, RetryReason, UpstreamErrorKind},
+    proxy::{self, Reason, Refused},
+};
+
+use super::{
+    answer::{self, Answer, AnswerEnd},
+    buffers::Buffer,
+    prepare::{ClientSide, Halt, Prepared, prepare},
+    record::Record,
+    stream::{Filled, Outgoing, Stream, poll_fill},
+    upload::{Upload, UploadEnd},
+    worker::Worker,
+};
+
+/// What becomes of the client's connection.
+pub(super) enum After {
+    /// The next request begins with these bytes (perhaps none yet).
+    Keep(Buffer),
+    /// An answer was written that must be read before the close.
+    Close,
+    /// Nothing more to say.
+    Drop,
+}
+
+/// Carries out the request whose first bytes are in `inbox`.
+pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer) -> After {
+    let head_len = match read_head(worker, client, &mut inbox).await {
+        Ok(Some(head_len)) => head_len,
+        Ok(None) => return After::Drop,
+        Err(refused) => {
+            let mut record = Record::start(&worker.meter, worker.settings.access_log);
+            return refuse(worker, client, &mut record, &refused, ClientSide::unknown(), b"").await;
+        }
+    };
+    let mut exchange = Exchange {
+        worker,
+        client,
+        record: Record::start(&worker.meter, worker.settings.access_log),
+        inbox,
+        head_len,
+        continued: false,
+    };
+    let prepared = match exchange.prepare().await {
+        Ok(prepared) => prepared,
+        Err(after) => return after,
+    };
+    exchange.carry_out(prepared).await
+}
+
+struct Exchange<'w> {
+    worker: &'w Worker,
+    client: &'w mut Stream,
+    record: Record,
+    /// The head, then what the client sent after it.
+    inbox: Buffer,
+    head_len: usize,
+    continued: bool,
+}
+
+/// A signed request with the body it goes with.
+struct Ready {
+    prepared: Prepared,
+    held: Option<Vec<u8>>,
+}
+
+/// How one attempt towards upstream failed.
+struct Failed {
+    refused: Refused,
+    kind: UpstreamErrorKind,
+    /// Nothing of the request was written.
+    unsent: bool,
+    /// The connection died before any answer byte.
+    died: bool,
+}
+
+impl<'w> Exchange<'w> {
+    /// Prepares until signed: waits for a key or holds the body where that is asked for.
+    async fn prepare(&mut self) -> Result<Ready, After> {
+        let mut held = None;
+        let mut waited = false;
+        loop {
+            let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
+            match prepare(self.worker, &mut self.record, head, held.as_deref()) {
+                Ok(prepared) => return Ok(Ready { prepared, held }),
+                Err(Halt::NoKey(no_key, side)) if waited => return Err(self.no_key(&no_key, side).await),
+                Err(Halt::NoKey(_, side)) => {
+                    waited = true;
+                    let patience = self.worker.settings.key_patience;
+                    if let Err(no_key) = self.worker.keys.wait(patience).await {
+                        return Err(self.no_key(&no_key, side).await);
+                    }
+                }
+                Err(Halt::Hold(side)) => match self.hold_body(side).await {
+                    Ok(body) => held = Some(body),
+                    Err(HoldEnd::ClientGone) => {
+                        self.record.client_gone();
+                        return Err(After::Drop);
+                    }
+                    Err(HoldEnd::Refused(refused)) => return Err(self.refuse(&refused, side, true).await),
+                },
+                Err(Halt::Refused(refused, side)) => return Err(self.refuse(&refused, side, false).await),
+                Err(Halt::Broken(refused)) => {
+                    return Err(self.refuse(&refused, ClientSide::unknown(), true).await);
+                }
+            }
+        }
+    }
+
+    async fn no_key(&mut self, no_key: &NoKey, side: ClientSide) -> After {
+        let refused = Refused {
+            reason: Reason::NoKey,
+            message: format!("No usable key: {no_key}. The request was not sent; try again in a few seconds.").into(),
+        };
+        self.refuse(&refused, side, false).await
+    }
+
+    /// Sends the request and brings back the answer; a dead reused connection is replaced once.
+    async fn carry_out(mut self, ready: Ready) -> After {
+        let side = ready.prepared.client;
+        let mut repeated = false;
+        loop {
+            let kept = if repeated { None } else { self.worker.pool.take(&ready.prepared.origin) };
+            let reused = kept.is_some();
+            let upstream = match kept {
+                Some(stream) => stream,
+                None => match self.worker.connector.connect(&ready.prepared.origin).await {
+                    Ok(stream) => {
+                        self.worker.meter.upstream_opened();
+                        stream
+                    }
+                    Err(failure) => {
+                        self.worker.meter.upstream_error(failure.kind);
+                        return self.refuse(&failure.refused, side, false).await;
+                    }
+                },
+            };
+            let mut upstream = Leased { stream: Some(upstream), worker: self.worker };
+            match self.attempt(&ready, &mut upstream).await {
+                Ok(Attempt::Answered { answer, uploaded }) => {
+                    return self.bring_down(&ready, upstream, answer, uploaded).await;
+                }
+                Ok(Attempt::ClientGone) => {
+                    self.record.client_gone();
+                    return After::Drop;
+                }
+                Ok(Attempt::ClientBroken(refused)) => return self.refuse(&refused, side, true).await,
+                Err(failed) => {
+                    let provably_safe = failed.unsent || (failed.died && ready.prepared.safe_to_repeat);
+                    if reused && !repeated && provably_safe {
+                        self.worker.meter.retried(RetryReason::StaleConnection);
+                        repeated = true;
+                        continue;
+                    }
+                    self.worker.meter.upstream_error(failed.kind);
+                    return self.refuse(&failed.refused, side, !failed.unsent).await;
+                }
+            }
+        }
+    }
+
+    /// One try on one connection: head and body up, then the head of the answer.
+    async fn attempt(
+        &mut self,
+        ready: &Ready,
+        upstream: &mut Leased<'_>,
+    ) -> Result<Attempt<'w>, Failed> {
+        let side = ready.prepared.client;
+        let mut answer = Answer::new(self.worker, side.answered);
+        let end = match &ready.held {
+            Some(body) => Upload::whole(self.worker, upstream.stream(), &mut answer, ready.prepared.signed.head(), body).await,
+            None => {
+                if let Err(gone) = self.say_continue(side).await {
+                    return Ok(gone);
+                }
+                let mut upload = Upload {
+                    worker: self.worker,
+                    client: self.client,
+                    upstream: upstream.stream(),
+                    answer: &mut answer,
+                    record: &mut self.record,
+                };
+                upload.send(ready.prepared.signed.head(), side.body, ready.prepared.signed.body(), &mut self.inbox, self.head_len).await
+            }
+        };
+        let uploaded = match end {
+            UploadEnd::Sent => true,
+            UploadEnd::Answered => false,
+            UploadEnd::ClientGone => return Ok(Attempt::ClientGone),
+            UploadEnd::ClientBroken(refused) => return Ok(Attempt::ClientBroken(refused)),
+            UploadEnd::Failed { unsent, kind, reason } => {
+                let died = answer.is_untouched() && kind != UpstreamErrorKind::Stalled;
+                return Err(Failed { refused: reason.refused(), kind, unsent, died });
+            }
+        };
+        match answer.head(upstream.stream(), self.client, &mut self.inbox).await {
+            Ok(()) => {
+                self.record.first_byte_at = Some(Instant::now());
+                Ok(Attempt::Answered { answer, uploaded })
+            }
+            Err(AnswerEnd::ClientGone) => Ok(Attempt::ClientGone),
+            Err(AnswerEnd::Failed { kind, reason }) => {
+                let died = answer.is_untouched() && matches!(kind, UpstreamErrorKind::Closed | UpstreamErrorKind::Reset);
+                Err(Failed { refused: reason.refused(), kind, unsent: false, died })
+            }
+        }
+    }
+
+    async fn say_continue(&mut self, side: ClientSide) -> Result<(), Attempt<'w>> {
+        let body_is_here = self.inbox.unread().len() > self.head_len;
+        if !side.expects_continue || body_is_here || self.continued || side.body == Body::None || side.body == Body::Length(0) {
+            return Ok(());
+        }
+        self.continued = true;
+        let mut line = Outgoing::new(proxy::continue_100(), b"");
+        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| line.poll(self.client, cx))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Attempt::ClientGone),
+        }
+    }
+
+    /// Writes the answer to the client and decides what both connections are good for afterwards.
+    async fn bring_down(mut self, ready: &Ready, mut upstream: Leased<'_>, mut answer: Answer<'_>, uploaded: bool) -> After {
+        let keep = uploaded && !self.worker.draining.is_cancelled();
+        let status = answer.status();
+        self.record.answered(status, Speaker::Upstream, answer.request_id());
+        match answer.body(upstream.stream(), self.client, &mut self.record, keep).await {
+            Ok(down) => {
+                if uploaded && down.upstream_reusable {
+                    upstream.give_back(Arc::clone(&ready.prepared.origin));
+                }
+                if !down.client_kept {
+                    return After::Close;
+                }
+                self.inbox.consume(self.head_len);
+                After::Keep(self.inbox)
+            }
+            Err(answer::BodyEnd::ClientGone) => {
+                self.record.client_gone();
+                After::Drop
+            }
+            Err(answer::BodyEnd::Cut(kind)) => {
+                self.worker.meter.upstream_error(kind);
+                tracing::warn!(status, kind = ?kind, operation = self.record.operation.name(), "upstream cut an answer short; the client's connection is reset so that it can tell");
+                self.client.reset_on_close();
+                After::Drop
+            }
+        }
+    }
+
+    /// Reads the whole body (bounded) out of the inbox and the connection.
+    async fn hold_body(&mut self, side: ClientSide) -> Result<Vec<u8>, HoldEnd> {
+        let most = self.worker.settings.held_body_bytes;
+        let too_large = || HoldEnd::Refused(Reason::HeldBodyTooLarge.refused());
+        if matches!(side.body, Body::Length(n) if n > most as u64) {
+            return Err(too_large());
+        }
+        if self.say_continue(side).await.is_err() {
+            return Err(HoldEnd::ClientGone);
+        }
+        let mut decoder = BodyDecoder::new(side.body);
+        let mut body = Vec::new();
+        loop {
+            let input = self.inbox.unread().get(self.head_len..).unwrap_or_default();
+            match decoder.decode(input) {
+                Err(fault) => return Err(HoldEnd::Refused(fault.into())),
+                Ok(BodyEvent::Data { start, end }) => {
+                    let data = input.get(start..end).unwrap_or_default();
+                    if body.len() + data.len() > most {
+                        return Err(too_large());
+                    }
+                    body.extend_from_slice(data);
+                    self.record.request_bytes(end - start);
+                    self.inbox.remove(self.head_len, end);
+                }
+                Ok(BodyEvent::End { consumed }) => {
+                    self.inbox.remove(self.head_len, consumed);
+                    return Ok(body);
+                }
+                Ok(BodyEvent::NeedMore) => {
+                    self.inbox.remove(self.head_len, usize::MAX);
+                    self.inbox.make_room(self.head_len + super::buffers::SMALL);
+                    let read = poll_fn(|cx| poll_fill(self.client, &mut self.inbox, cx));
+                    match timeout(self.worker.settings.stall_timeout, read).await {
+                        Ok(Ok(Filled::Bytes)) => {}
+                        Ok(Ok(Filled::Closed) | Err(_)) => return Err(HoldEnd::ClientGone),
+                        Err(_) => return Err(HoldEnd::Refused(Reason::BodyTimeout.refused())),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refuse(&mut self, refused: &Refused, mut side: ClientSide, in_doubt: bool) -> After {
+        // The connection stays only if the whole request is known and read.
+        let unread_body = match side.body {
+            Body::None | Body::Length(0) => 0,
+            Body::Length(n) => usize::try_from(n).unwrap_or(usize::MAX),
+            Body::Chunked | Body::UntilClose => usize::MAX,
+        };
+        let here = self.inbox.unread().len().saturating_sub(self.head_len);
+        let settled = !in_doubt && unread_body <= here && !self.worker.draining.is_cancelled();
+        side.answered.keep_alive &= settled && !refused.reason.closes_connection();
+        let keep = side.answered.keep_alive;
+        let resource = self.inbox.unread().get(..self.head_len).map(target_of).unwrap_or_default().to_vec();
+        let after = refuse(self.worker, self.client, &mut self.record, refused, side, &resource).await;
+        if keep && matches!(after, After::Keep(_)) {
+            self.inbox.consume(self.head_len.saturating_add(unread_body));
+            return After::Keep(std::mem::take(&mut self.inbox));
+        }
+        after
+    }
+}
+
+enum HoldEnd {
+    ClientGone,
+    Refused(Refused),
+}
+
+enum Attempt<'a> {
+    Answered { answer: Answer<'a>, uploaded: bool },
+    ClientGone,
+    ClientBroken(Refused),
+}
+
+/// An upstream connection in use: closed, and counted as closed, unless given back.
+struct Leased<'w> {
+    stream: Option<Stream>,
+    worker: &'w Worker,
+}
+
+impl Leased<'_> {
+    fn stream(&mut self) -> &mut Stream {
+        self.stream.as_mut().expect("only give_back takes the stream, and it takes self")
+    }
+
+    fn give_back(mut self, origin: Arc<proxy::Origin>) {
+        if let Some(stream) = self.stream.take() {
+            self.worker.pool.give(origin, stream);
+        }
+    }
+}
+
+impl Drop for Leased<'_> {
+    fn drop(&mut self) {
+        if self.stream.is_some() {
+            self.worker.meter.upstream_closed();
+        }
+    }
+}
+
+/// Reads until the head is complete. `None` when the client closed first.
+async fn read_head(worker: &Worker, client: &mut Stream, inbox: &mut Buffer) -> Result<Option<usize>, Refused> {
+    let limits = &worker.settings.request_limits;
+    let mut scanner = HeadScanner::default();
+    let mut deadline = None;
+    loop {
+        match scanner.scan(inbox.unread(), limits).map_err(Refused::from)? {
+            HeadScan::Complete(head_len) => return Ok(Some(head_len)),
+            HeadScan::NeedMore => {}
+        }
+        if inbox.is_full() {
+            let room = (inbox.room() * 2).min(limits.head_bytes + 1);
+            inbox.make_room(room);
+        }
+        let by = *deadline.get_or_insert_with(|| Instant::now() + worker.settings.head_timeout);
+        match timeout_at(by, poll_fn(|cx| poll_fill(client, inbox, cx))).await {
+            Ok(Ok(Filled::Bytes)) => {}
+            Ok(Ok(Filled::Closed) | Err(_)) => return Ok(None),
+            Err(_) => return Err(Reason::HeadTimeout.refused()),
+        }
+    }
+}
+
+/// Writes an answer of our own.
+async fn refuse(
+    worker: &Worker,
+    client: &mut Stream,
+    record: &mut Record,
+    refused: &Refused,
+    side: ClientSide,
+    resource: &[u8],
+) -> After {
+    worker.meter.refused(refused.reason as usize);
+    record.answered(refused.reason.status(), Speaker::Proxy, None);
+    log_refusal(record, refused);
+    let mut head = worker.buffers.head();
+    proxy::own_answer(refused, side.answered, resource, worker.clock.now(), &mut head);
+    let mut outgoing = Outgoing::new(&head, b"");
+    let written = timeout(worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await;
+    worker.buffers.give_head(head);
+    match written {
+        Ok(Ok(())) if side.answered.keep_alive => After::Keep(Buffer::default()),
+        Ok(Ok(())) => After::Close,
+        Ok(Err(_)) | Err(_) => After::Drop,
+    }
+}
+
+fn log_refusal(record: &Record, refused: &Refused) {
+    let (reason, operation) = (refused.reason.name(), record.operation.name());
+    let message = &refused.message;
+    if refused.reason.status() >= 500 {
+        tracing::warn!(reason, operation, %message, "answered a request without COS");
+    } else {
+        tracing::debug!(reason, operation, %message, "refused a request");
+    }
+}
+
+/// The target in a head that may be malformed, for the error's `Resource`.
+fn target_of(head: &[u8]) -> &[u8] {
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let target = line.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    target.split(|b| *b == b'?').next().unwrap_or_default()
+}

@@ -1,0 +1,206 @@
+//! Listening, and handing each connection to the least loaded data thread.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::shutdown::Shutdown;
+
+use super::{
+    ListenAddress,
+    worker::{Arrived, ArrivedStream, Place},
+};
+
+/// Connections the kernel holds for us while we are busy.
+const BACKLOG: i32 = 1024;
+/// A failed accept (descriptors used up, usually) is not retried sooner.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+/// Why a data port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {problem}; {fix}")]
+pub struct BindError {
+    address: ListenAddress,
+    problem: io::Error,
+    fix: &'static str,
+}
+
+/// An open data port.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, RemoveOnDrop),
+}
+
+/// The file of a unix socket goes with its listener.
+#[derive(Debug)]
+pub(super) struct RemoveOnDrop(PathBuf);
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// Opens every address. The loopback address of a family this host does not have is left out, as
+/// long as one address can be opened.
+///
+/// # Errors
+/// [`BindError`] for the first address that cannot be had.
+pub(super) fn bind(addresses: &[ListenAddress]) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = Vec::new();
+    let mut missing_family = None;
+    for address in addresses {
+        match bind_one(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_missing_family(address, &error.problem) && addresses.len() > 1 => {
+                missing_family = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match missing_family {
+        Some(error) if listeners.is_empty() => Err(error),
+        Some(error) => {
+            tracing::info!(%error, "this host has no such address family; listening on the others");
+            Ok(listeners)
+        }
+        None => Ok(listeners),
+    }
+}
+
+impl Listener {
+    pub(super) fn address(&self) -> ListenAddress {
+        match self {
+            Self::Tcp(tcp) => ListenAddress::Tcp(tcp.local_addr().unwrap_or(SocketAddr::from(([0; 4], 0)))),
+            Self::Unix(_, path) => ListenAddress::Unix(path.0.clone()),
+        }
+    }
+}
+
+fn bind_one(address: &ListenAddress) -> Result<Listener, BindError> {
+    let bound = match address {
+        ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Listener::Tcp),
+        ListenAddress::Unix(path) => bind_unix(path),
+    };
+    bound.map_err(|problem| BindError {
+        fix: match problem.kind() {
+            io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another with --listen",
+            io::ErrorKind::PermissionDenied => "choose a port above 1023, or a folder this user may write",
+            _ => "choose another address with --listen",
+        },
+        address: address.clone(),
+        problem,
+    })
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // 127.0.0.1 and ::1 are opened one by one.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        // Left behind by a process that was killed.
+        std::fs::remove_file(path)?;
+    }
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener, RemoveOnDrop(path.to_owned())))
+}
+
+fn is_missing_family(address: &ListenAddress, problem: &io::Error) -> bool {
+    let ipv6 = matches!(address, ListenAddress::Tcp(tcp) if tcp.is_ipv6());
+    ipv6 && (problem.kind() == io::ErrorKind::AddrNotAvailable
+        || problem.kind() == io::ErrorKind::Unsupported
+        || problem.raw_os_error() == Some(97))
+}
+
+/// One data thread as the acceptor sees it.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) inbox: mpsc::UnboundedSender<Arrived>,
+    pub(super) load: Arc<AtomicUsize>,
+}
+
+/// Accepts from one listener until the shutdown begins. Never fails: it logs and goes on.
+pub(super) async fn accept(listener: Listener, doors: Arc<Vec<Door>>, places: Arc<Semaphore>, shutdown: Shutdown) {
+    let Some(listener) = Accepting::register(listener) else { return };
+    let mut last_complaint: Option<tokio::time::Instant> = None;
+    loop {
+        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.begun() => return,
+        };
+        let Some(door) = doors.iter().min_by_key(|door| door.load.load(Ordering::Relaxed)) else { return };
+        match accepted {
+            Ok(stream) => {
+                door.load.fetch_add(1, Ordering::Relaxed);
+                let place = Place { load: Arc::clone(&door.load), _permit: permit };
+                drop(door.inbox.send(Arrived { stream: Ok(stream), place }));
+            }
+            Err(problem) => {
+                if last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+                    tracing::error!(%problem, "cannot accept a client connection; if descriptors are used up, raise the limit (ulimit -n)");
+                    last_complaint = Some(tokio::time::Instant::now());
+                }
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "removes the socket's file")] RemoveOnDrop),
+}
+
+impl Accepting {
+    fn register(listener: Listener) -> Option<Self> {
+        let registered = match listener {
+            Listener::Tcp(tcp) => tokio::net::TcpListener::from_std(tcp).map(Self::Tcp),
+            Listener::Unix(unix, file) => {
+                tokio::net::UnixListener::from_std(unix).map(|unix| Self::Unix(unix, file))
+            }
+        };
+        registered
+            .inspect_err(|problem| tracing::error!(%problem, "cannot watch a listening socket"))
+            .ok()
+    }
+
+    /// The next connection, not bound to this thread's runtime.
+    async fn accept(&self) -> io::Result<ArrivedStream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                drop(stream.set_nodelay(true));
+                stream.into_std().map(ArrivedStream::Tcp)
+            }
+            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(ArrivedStream::Unix),
+        }
+    }
+}

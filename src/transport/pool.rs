@@ -1,0 +1,85 @@
+//! Idle upstream connections of one data thread, the youngest first.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{metrics::Meter, proxy::Origin};
+
+use super::stream::Stream;
+
+struct Idle {
+    stream: Stream,
+    since: Instant,
+}
+
+/// What a thread keeps open towards upstream. Bounded in number and in time.
+pub(super) struct Pool {
+    idle: RefCell<HashMap<Arc<Origin>, Vec<Idle>>>,
+    most: usize,
+    life: Duration,
+    meter: Arc<Meter>,
+}
+
+impl Pool {
+    pub(super) fn new(most: usize, life: Duration, meter: Arc<Meter>) -> Self {
+        Self { idle: RefCell::default(), most, life, meter }
+    }
+
+    /// A connection that was alive a moment ago, if there is one.
+    pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Stream> {
+        let mut idle = self.idle.borrow_mut();
+        let waiting = idle.get_mut(origin)?;
+        while let Some(mut candidate) = waiting.pop() {
+            self.meter.upstream_idle(-1);
+            if candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream) {
+                return Some(candidate.stream);
+            }
+            self.meter.upstream_closed();
+        }
+        None
+    }
+
+    /// Keeps a connection on which a whole answer was read and nothing else.
+    pub(super) fn give(&self, origin: Arc<Origin>, stream: Stream) {
+        if self.len() >= self.most {
+            self.meter.upstream_closed();
+            return;
+        }
+        self.meter.upstream_idle(1);
+        let since = Instant::now();
+        self.idle.borrow_mut().entry(origin).or_default().push(Idle { stream, since });
+    }
+
+    /// Closes what is too old or was closed by upstream.
+    pub(super) fn sweep(&self) {
+        self.idle.borrow_mut().retain(|_, waiting| {
+            waiting.retain_mut(|candidate| {
+                let keep = candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream);
+                if !keep {
+                    self.meter.upstream_idle(-1);
+                    self.meter.upstream_closed();
+                }
+                keep
+            });
+            !waiting.is_empty()
+        });
+    }
+
+    fn len(&self) -> usize {
+        self.idle.borrow().values().map(Vec::len).sum()
+    }
+}
+
+/// Nothing arrived on it: neither a close nor bytes nobody asked for.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    let polled = stream.poll_read(&mut Context::from_waker(Waker::noop()), &mut byte);
+    matches!(polled, Poll::Pending)
+}

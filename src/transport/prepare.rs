@@ -1,0 +1,99 @@
+//! From the bytes of a head to a signed head: the steps of `proxy` in order, without waiting.
+
+use std::{mem::MaybeUninit, sync::Arc};
+
+use crate::{
+    credential::NoKey,
+    http1::{self, Body, FieldSlots, RequestHead, Version},
+    proxy::{Answered, Origin, Refused, Signed},
+};
+
+use super::{record::Record, worker::Worker};
+
+/// All that is needed to carry out a request, independent of the bytes it came in.
+pub(super) struct Prepared {
+    pub(super) origin: Arc<Origin>,
+    pub(super) signed: Signed,
+    pub(super) client: ClientSide,
+    pub(super) safe_to_repeat: bool,
+}
+
+/// What the client said about its side of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientSide {
+    pub(super) body: Body,
+    pub(super) answered: Answered,
+    pub(super) expects_continue: bool,
+}
+
+/// Why there is no signed head yet.
+pub(super) enum Halt {
+    /// The head itself cannot be trusted: answer and close.
+    Broken(Refused),
+    /// The request may not pass.
+    Refused(Refused, ClientSide),
+    /// No usable key now: wait for one, then prepare again.
+    NoKey(NoKey, ClientSide),
+    /// The body must be held first: hold it, then prepare again with it.
+    Hold(ClientSide),
+}
+
+/// Admits, takes the key, composes and signs. `head` ends with its blank line.
+pub(super) fn prepare(
+    worker: &Worker,
+    record: &mut Record,
+    head: &[u8],
+    held: Option<&[u8]>,
+) -> Result<Prepared, Halt> {
+    let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
+    let head = http1::read_request(head, &mut slots, &worker.settings.request_limits)
+        .map_err(|fault| Halt::Broken(fault.into()))?;
+    record.target(head.target);
+    let client = client_side(&head);
+    let refused = |refused| Halt::Refused(refused, client);
+
+    let admitted = worker.gate.admit(&head).map_err(refused)?;
+    record.operation = admitted.operation;
+    record.method = admitted.method;
+
+    let now = worker.clock.now();
+    let key = worker.keys.current(now).map_err(|no_key| Halt::NoKey(no_key, client))?;
+    if admitted.needs_digest && held.is_none() {
+        return Err(Halt::Hold(client));
+    }
+    let mut composer = worker.composer.borrow_mut();
+    let outbound = composer
+        .compose(&admitted, &head, &key, held, worker.buffers.head())
+        .map_err(refused)?;
+    let signed = composer.sign(outbound, &key, now);
+    Ok(Prepared {
+        origin: admitted.origin,
+        signed,
+        client,
+        safe_to_repeat: admitted.safe_to_repeat,
+    })
+}
+
+fn client_side(head: &RequestHead<'_, '_>) -> ClientSide {
+    ClientSide {
+        body: head.body,
+        answered: Answered {
+            version: head.version,
+            keep_alive: head.keep_alive,
+            to_head: head.method == "HEAD",
+        },
+        expects_continue: head.expects_continue,
+    }
+}
+
+impl ClientSide {
+    /// For a head that could not be read: the answer must suit any client.
+    pub(super) fn unknown() -> Self {
+        Self {
+            body: Body::None,
+            answered: Answered { version: Version::Http11, keep_alive: false, to_head: false },
+            expects_continue: false,
+        }
+    }
+}
+

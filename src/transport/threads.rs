@@ -1,0 +1,219 @@
+//! Opening the data ports, starting the data threads and ending them.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::AtomicUsize,
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    credential::KeyReader,
+    metrics::Meters,
+    proxy::{Composer, Gate, Scheme},
+    shutdown::Shutdown,
+};
+
+use super::{
+    BindError, ListenAddress, TlsError, TransportSettings,
+    buffers::{Buffers, Budget},
+    client_config,
+    listen::{self, Door, Listener},
+    pool::Pool,
+    upstream::Connector,
+    worker::{self, Arrived, Worker},
+};
+
+/// What all threads together may hold in large buffers: 64 transfers at once stay under 40 MiB.
+const BUFFER_BUDGET: usize = 24 * 1024 * 1024;
+/// Threads of each data thread's own pool that resolve names.
+const RESOLVER_THREADS: usize = 2;
+
+/// Why the data threads cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// TLS towards upstream cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The operating system gave no thread or no event queue.
+    #[error("cannot start a data thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What the data threads need from the other rooms.
+pub struct Parts {
+    /// Admission.
+    pub gate: Arc<Gate>,
+    /// The key.
+    pub keys: KeyReader,
+    /// The time.
+    pub clock: Clock,
+    /// The metrics, one shard per thread.
+    pub meters: Arc<Meters>,
+    /// What upstream usually speaks: decides whether missing roots are an error at start.
+    pub scheme: Scheme,
+}
+
+/// Open data ports that nobody serves yet: connections wait in the kernel.
+#[derive(Debug)]
+pub struct Transport {
+    settings: Arc<TransportSettings>,
+    listeners: Vec<Listener>,
+}
+
+/// Data threads at work.
+#[derive(Debug)]
+pub struct Running {
+    drain: CancellationToken,
+    kill: CancellationToken,
+    ended: watch::Receiver<()>,
+    accepting: Shutdown,
+}
+
+impl Transport {
+    /// Opens the data ports.
+    ///
+    /// # Errors
+    /// [`BindError`] names the address and the fix.
+    pub fn bind(settings: TransportSettings) -> Result<Self, BindError> {
+        let listeners = listen::bind(&settings.listen)?;
+        Ok(Self { settings: Arc::new(settings), listeners })
+    }
+
+    /// The addresses as bound (port 0 resolved).
+    #[must_use]
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// How many data threads there will be.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.settings.threads {
+            // Counts the cores the process may use, cgroup quota included.
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
+    /// Starts the data threads, and the accept loops on the calling runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when TLS is unusable or threads cannot be had.
+    pub fn start(self, parts: &Parts) -> Result<Running, StartError> {
+        let tls = match client_config(self.settings.ca_file.as_deref()) {
+            Ok(config) => Some(config),
+            Err(TlsError::NoRoots) if parts.scheme == Scheme::Http => None,
+            Err(error) => return Err(error.into()),
+        };
+        let (drain, kill) = (CancellationToken::new(), CancellationToken::new());
+        let (alive, ended) = watch::channel(());
+        let budget = Budget::new(BUFFER_BUDGET);
+        let alive = Arc::new(alive);
+        let mut doors = Vec::new();
+        for number in 0..self.threads() {
+            let (inbox, arrivals) = mpsc::unbounded_channel();
+            doors.push(Door { inbox, load: Arc::new(AtomicUsize::new(0)) });
+            let seed = Seed {
+                settings: Arc::clone(&self.settings),
+                gate: Arc::clone(&parts.gate),
+                keys: parts.keys.clone(),
+                clock: parts.clock.clone(),
+                meter: parts.meters.meter(number),
+                tls: tls.clone(),
+                budget: Arc::clone(&budget),
+                draining: drain.child_token(),
+                kill: kill.clone(),
+            };
+            let alive = Arc::clone(&alive);
+            std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
+                let _alive = alive;
+                seed.live(arrivals);
+            })?;
+        }
+        let accepting = Shutdown::new();
+        let (doors, places) = (Arc::new(doors), Arc::new(Semaphore::new(self.settings.connections)));
+        for listener in self.listeners {
+            accepting.spawn("accept", listen::accept(listener, Arc::clone(&doors), Arc::clone(&places), accepting.clone()));
+        }
+        Ok(Running { drain, kill, ended, accepting })
+    }
+}
+
+impl Running {
+    /// Accepts nothing new, closes what idles, lets requests finish for at most `patience`, then
+    /// cuts them. `true` when everything ended by itself.
+    pub async fn drain(mut self, patience: Duration) -> bool {
+        self.drain.cancel();
+        self.accepting.begin();
+        self.accepting.finished(patience).await;
+        // The channel closes when the last thread has dropped its end.
+        if tokio::time::timeout(patience, self.threads_ended()).await.is_ok() {
+            return true;
+        }
+        self.kill.cancel();
+        let _: Result<_, _> = tokio::time::timeout(Duration::from_secs(1), self.threads_ended()).await;
+        false
+    }
+
+    async fn threads_ended(&mut self) {
+        while self.ended.changed().await.is_ok() {}
+    }
+}
+
+/// What travels to a new thread; the rest of a worker is made there.
+struct Seed {
+    settings: Arc<TransportSettings>,
+    gate: Arc<Gate>,
+    keys: KeyReader,
+    clock: Clock,
+    meter: Arc<crate::metrics::Meter>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    budget: Arc<Budget>,
+    draining: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Seed {
+    fn live(self, arrivals: mpsc::UnboundedReceiver<Arrived>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(RESOLVER_THREADS)
+            .build_local(tokio::runtime::LocalOptions::default());
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(problem) => return tracing::error!(%problem, "a data thread has no event queue"),
+        };
+        let kill = self.kill.clone();
+        let worker = Rc::new(self.grow());
+        runtime.block_on(async move {
+            tokio::select! {
+                () = worker::run(worker, arrivals) => {}
+                () = kill.cancelled() => {}
+            }
+        });
+    }
+
+    fn grow(self) -> Worker {
+        let settings = self.settings;
+        Worker {
+            gate: self.gate,
+            keys: self.keys,
+            clock: self.clock,
+            composer: RefCell::new(Composer::default()),
+            buffers: Buffers::new(self.budget),
+            pool: Pool::new(settings.pool_idle_per_thread, settings.pool_idle_timeout, Arc::clone(&self.meter)),
+            connector: Connector { tls: self.tls, patience: settings.connect_timeout },
+            meter: self.meter,
+            draining: self.draining,
+            settings,
+        }
+    }
+}

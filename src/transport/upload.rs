@@ -1,0 +1,268 @@
+//! The way up: signed head and body, with an eye on an answer that comes early.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    http1::{Body, BodyDecoder, BodyEvent, write_chunk_head, write_last_chunk},
+    metrics::UpstreamErrorKind,
+    proxy::{Reason, Refused},
+};
+
+use super::{
+    answer::Answer,
+    buffers::Buffer,
+    record::Record,
+    stream::{Filled, Outgoing, Stream, poll_fill},
+    worker::Worker,
+};
+
+/// How the way up ended.
+pub(super) enum UploadEnd {
+    /// Head and body are out.
+    Sent,
+    /// Upstream answered before the body was out, or refuses to take more.
+    Answered,
+    ClientGone,
+    /// The client's body is not what its head promised.
+    ClientBroken(Refused),
+    Failed { unsent: bool, kind: UpstreamErrorKind, reason: Reason },
+}
+
+/// One request on its way up.
+pub(super) struct Upload<'u, 'w> {
+    pub(super) worker: &'w Worker,
+    pub(super) client: &'u mut Stream,
+    pub(super) upstream: &'u mut Stream,
+    pub(super) answer: &'u mut Answer<'w>,
+    pub(super) record: &'u mut Record,
+}
+
+/// The next bytes of a body as they go up.
+struct Piece {
+    /// Bytes of the input that go up as they are.
+    direct: std::ops::Range<usize>,
+    /// Bytes of the input that are used up.
+    consumed: usize,
+    done: bool,
+}
+
+impl Upload<'_, '_> {
+    /// Sends `head`, then the body that begins in `inbox` after `head_len` bytes.
+    pub(super) async fn send(
+        &mut self,
+        head: &[u8],
+        from_client: Body,
+        to_upstream: Body,
+        inbox: &mut Buffer,
+        head_len: usize,
+    ) -> UploadEnd {
+        let mut decoder = BodyDecoder::new(from_client);
+        let chunked = to_upstream == Body::Chunked;
+        let mut framed = Vec::new();
+        let here = inbox.unread().get(head_len..).unwrap_or_default();
+        let piece = match next_piece(&mut decoder, here, chunked, &mut framed) {
+            Ok(piece) => piece,
+            Err(refused) => return UploadEnd::ClientBroken(refused),
+        };
+        let direct = here.get(piece.direct.clone()).unwrap_or_default();
+        let second = if chunked { framed.as_slice() } else { direct };
+        if let Some(end) = self.write(head, second, true).await {
+            return end;
+        }
+        self.record.request_bytes(piece.direct.len());
+        inbox.remove(head_len, piece.consumed);
+        if piece.done {
+            return UploadEnd::Sent;
+        }
+        self.pump(decoder, chunked, framed, inbox).await
+    }
+
+    /// Sends a head with a body that is held.
+    pub(super) async fn whole(
+        worker: &Worker,
+        upstream: &mut Stream,
+        answer: &mut Answer<'_>,
+        head: &[u8],
+        body: &[u8],
+    ) -> UploadEnd {
+        write(worker, upstream, answer, head, body, true).await.unwrap_or(UploadEnd::Sent)
+    }
+
+    async fn pump(
+        &mut self,
+        mut decoder: BodyDecoder,
+        chunked: bool,
+        mut framed: Vec<u8>,
+        inbox: &mut Buffer,
+    ) -> UploadEnd {
+        let mut buffer = self.worker.buffers.for_body(decoder.remaining());
+        let end = loop {
+            if let Some(end) = self.read(&mut buffer).await {
+                break end;
+            }
+            framed.clear();
+            let piece = match next_piece(&mut decoder, buffer.unread(), chunked, &mut framed) {
+                Ok(piece) => piece,
+                Err(refused) => break UploadEnd::ClientBroken(refused),
+            };
+            let direct = buffer.unread().get(piece.direct.clone()).unwrap_or_default();
+            let bytes = if chunked { framed.as_slice() } else { direct };
+            if let Some(end) = self.write(bytes, b"", false).await {
+                break end;
+            }
+            self.record.request_bytes(piece.direct.len());
+            buffer.consume(piece.consumed);
+            if piece.done {
+                // What follows is the next request.
+                inbox.append(buffer.unread());
+                break UploadEnd::Sent;
+            }
+        };
+        self.worker.buffers.give(buffer);
+        end
+    }
+
+    /// Reads from the client while upstream stays silent.
+    async fn read(&mut self, buffer: &mut Buffer) -> Option<UploadEnd> {
+        loop {
+            let (client, upstream, answer) = (&mut *self.client, &mut *self.upstream, &mut *self.answer);
+            let step = poll_fn(|cx| {
+                if let Poll::Ready(heard) = poll_answer(upstream, answer, cx) {
+                    return Poll::Ready(Step::Heard(heard));
+                }
+                poll_fill(client, buffer, cx).map(Step::Own)
+            });
+            match timeout(self.worker.settings.stall_timeout, step).await {
+                Err(_) => return Some(UploadEnd::ClientBroken(Reason::BodyTimeout.refused())),
+                Ok(Step::Own(Ok(Filled::Bytes))) => return None,
+                Ok(Step::Own(Ok(Filled::Closed) | Err(_))) => return Some(UploadEnd::ClientGone),
+                Ok(Step::Heard(heard)) => {
+                    if let Some(end) = after_hearing(self.answer, heard, false) {
+                        return Some(end);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, first: &[u8], second: &[u8], unsent: bool) -> Option<UploadEnd> {
+        write(self.worker, self.upstream, self.answer, first, second, unsent).await
+    }
+}
+
+/// What happened while waiting on one side: its own result, or something heard from upstream.
+enum Step<T> {
+    Heard(io::Result<Filled>),
+    Own(io::Result<T>),
+}
+
+/// Writes both slices; while upstream does not take more, listens for an early answer.
+/// `unsent`: nothing of the request went out before.
+async fn write(
+    worker: &Worker,
+    upstream: &mut Stream,
+    answer: &mut Answer<'_>,
+    first: &[u8],
+    second: &[u8],
+    unsent: bool,
+) -> Option<UploadEnd> {
+    let mut outgoing = Outgoing::new(first, second);
+    loop {
+        let step = poll_fn(|cx| {
+            if let Poll::Ready(written) = outgoing.poll(upstream, cx) {
+                return Poll::Ready(Step::Own(written));
+            }
+            poll_answer(upstream, answer, cx).map(Step::Heard)
+        });
+        match timeout(worker.settings.stall_timeout, step).await {
+            Err(_) => {
+                return Some(UploadEnd::Failed {
+                    unsent: false,
+                    kind: UpstreamErrorKind::Stalled,
+                    reason: Reason::Stalled,
+                });
+            }
+            Ok(Step::Own(Ok(()))) => return None,
+            // An answer may already be waiting: upstream that refuses a body answers, then closes.
+            Ok(Step::Own(Err(_))) if outgoing.written() > 0 || !unsent => {
+                return Some(UploadEnd::Answered);
+            }
+            Ok(Step::Own(Err(_))) => {
+                return Some(UploadEnd::Failed {
+                    unsent: true,
+                    kind: UpstreamErrorKind::Reset,
+                    reason: Reason::UpstreamClosed,
+                });
+            }
+            Ok(Step::Heard(heard)) => {
+                if let Some(end) = after_hearing(answer, heard, unsent && outgoing.written() == 0) {
+                    return Some(end);
+                }
+            }
+        }
+    }
+}
+
+fn poll_answer(upstream: &mut Stream, answer: &mut Answer<'_>, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    answer.poll_fill(upstream, cx)
+}
+
+/// An interim answer lets the upload go on; anything final ends it.
+fn after_hearing(answer: &mut Answer<'_>, heard: io::Result<Filled>, unsent: bool) -> Option<UploadEnd> {
+    match heard {
+        Ok(Filled::Bytes) if answer.is_interim_so_far() => None,
+        Ok(Filled::Bytes) => Some(UploadEnd::Answered),
+        Ok(Filled::Closed) | Err(_) if answer.is_untouched() => Some(UploadEnd::Failed {
+            unsent,
+            kind: if matches!(heard, Ok(Filled::Closed)) { UpstreamErrorKind::Closed } else { UpstreamErrorKind::Reset },
+            reason: Reason::UpstreamClosed,
+        }),
+        Ok(Filled::Closed) | Err(_) => Some(UploadEnd::Answered),
+    }
+}
+
+/// Takes what `input` holds of the body: as a slice for a body of known length, re-framed into
+/// `framed` for a chunked one.
+fn next_piece(
+    decoder: &mut BodyDecoder,
+    input: &[u8],
+    chunked: bool,
+    framed: &mut Vec<u8>,
+) -> Result<Piece, Refused> {
+    let mut piece = Piece { direct: 0..0, consumed: 0, done: false };
+    loop {
+        let rest = input.get(piece.consumed..).unwrap_or_default();
+        match decoder.decode(rest).map_err(Refused::from)? {
+            BodyEvent::Data { start, end } => {
+                let at = piece.consumed;
+                if chunked {
+                    write_chunk_head(end - start, framed);
+                    framed.extend_from_slice(rest.get(start..end).unwrap_or_default());
+                    framed.extend_from_slice(b"\r\n");
+                }
+                // Only chunked bodies come in several runs; their count is what matters then.
+                piece.direct = if chunked { 0..piece.direct.len() + end - start } else { at + start..at + end };
+                piece.consumed += end;
+            }
+            BodyEvent::NeedMore => {
+                piece.consumed = input.len();
+                return Ok(piece);
+            }
+            BodyEvent::End { consumed } => {
+                piece.consumed += consumed;
+                piece.done = true;
+                if chunked {
+                    // Trailers were checked and end here: COS gives them no meaning.
+                    write_last_chunk(b"", framed);
+                }
+                return Ok(piece);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! One data thread: its runtime, its connections and everything they share without locks.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::AbortHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    credential::KeyReader,
+    metrics::Meter,
+    proxy::{Composer, Gate},
+};
+
+use super::{
+    TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream, upstream::Connector,
+};
+
+/// How often idle connections of both sides are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What the connections of one thread share.
+pub(super) struct Worker {
+    pub(super) settings: Arc<TransportSettings>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) keys: KeyReader,
+    pub(super) clock: Clock,
+    pub(super) meter: Arc<Meter>,
+    pub(super) composer: RefCell<Composer>,
+    pub(super) buffers: Buffers,
+    pub(super) pool: Pool,
+    pub(super) connector: Connector,
+    pub(super) draining: CancellationToken,
+}
+
+/// A client connection on its way to a thread; dropping it frees its place.
+pub(super) struct Arrived {
+    pub(super) stream: std::io::Result<ArrivedStream>,
+    pub(super) place: Place,
+}
+
+/// Not yet registered with the thread's runtime.
+pub(super) enum ArrivedStream {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// The place a connection takes: one of the limit, and one in its thread's count.
+pub(super) struct Place {
+    pub(super) load: Arc<AtomicUsize>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the thread knows of one connection: enough to end it from outside while it idles.
+pub(super) struct Slot {
+    idle_since: Cell<Option<Instant>>,
+}
+
+impl Slot {
+    /// Between two requests: may be closed at any time.
+    pub(super) fn idle(&self) {
+        self.idle_since.set(Some(Instant::now()));
+    }
+
+    /// A request is under way.
+    pub(super) fn busy(&self) {
+        self.idle_since.set(None);
+    }
+
+    fn idles_longer_than(&self, span: Duration) -> bool {
+        self.idle_since.get().is_some_and(|since| since.elapsed() >= span)
+    }
+}
+
+type Connections = Rc<RefCell<HashMap<u64, (Rc<Slot>, AbortHandle)>>>;
+
+/// Serves what arrives until the inbox is closed and every connection has ended.
+pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Arrived>) {
+    let connections = Connections::default();
+    let mut next_number = 0u64;
+    let mut sweep = tokio::time::interval(SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)));
+    loop {
+        tokio::select! {
+            arrived = inbox.recv() => {
+                let Some(arrived) = arrived else { break };
+                next_number += 1;
+                accept(&worker, &connections, next_number, arrived);
+            }
+            _ = sweep.tick() => sweep_idle(&worker, &connections, worker.settings.client_idle_timeout),
+        }
+    }
+    while !connections.borrow().is_empty() {
+        sweep_idle(&worker, &connections, Duration::ZERO);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: Arrived) {
+    let Ok(stream) = arrived.stream.and_then(register) else { return };
+    let slot = Rc::new(Slot { idle_since: Cell::new(Some(Instant::now())) });
+    let guard = ConnectionGuard {
+        number,
+        connections: Rc::clone(connections),
+        meter: Arc::clone(&worker.meter),
+        _place: arrived.place,
+    };
+    worker.meter.connection_opened();
+    let task = {
+        let (worker, slot) = (Rc::clone(worker), Rc::clone(&slot));
+        tokio::task::spawn_local(async move {
+            let _guard = guard;
+            connection::serve(&worker, stream, &slot).await;
+        })
+    };
+    connections.borrow_mut().insert(number, (slot, task.abort_handle()));
+}
+
+fn register(stream: ArrivedStream) -> std::io::Result<Stream> {
+    match stream {
+        ArrivedStream::Tcp(tcp) => tokio::net::TcpStream::from_std(tcp).map(Stream::Tcp),
+        ArrivedStream::Unix(unix) => tokio::net::UnixStream::from_std(unix).map(Stream::Unix),
+    }
+}
+
+fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
+    // Collected first: an aborted task may remove itself from the map at once.
+    let overdue: Vec<AbortHandle> = connections
+        .borrow()
+        .values()
+        .filter(|(slot, _)| slot.idles_longer_than(patience))
+        .map(|(_, task)| task.clone())
+        .collect();
+    for task in overdue {
+        task.abort();
+    }
+    worker.pool.sweep();
+    if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
+        worker.buffers.shrink();
+    }
+}
+
+struct ConnectionGuard {
+    number: u64,
+    connections: Connections,
+    meter: Arc<Meter>,
+    _place: Place,
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.meter.connection_closed();
+        self.connections.borrow_mut().remove(&self.number);
+    }
+}
