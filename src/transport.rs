@@ -19,8 +19,8 @@ mod upload;
 mod upstream;
 mod worker;
 
-pub use listen::BindError;
 pub use crate::server::ListenAddress;
+pub use listen::BindError;
 pub use settings::TransportSettings;
 pub use threads::{Parts, Running, StartError, Transport};
 pub use tls::{TlsError, client_config};

@@ -10,7 +10,10 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    http1::{self, AnswerTo, Body, BodyDecoder, BodyEvent, FieldSlots, HeadScan, HeadScanner, Limits, write_chunk_head, write_last_chunk},
+    http1::{
+        self, AnswerTo, Body, BodyDecoder, BodyEvent, FieldSlots, HeadScan, HeadScanner, Limits,
+        write_chunk_head, write_last_chunk,
+    },
     metrics::UpstreamErrorKind,
     proxy::{self, Answered, Reason},
 };
@@ -94,11 +97,17 @@ impl<'w> Answer<'w> {
         let len = self.head.as_ref()?.len;
         let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
         let head = self.buffer.unread().get(..len)?;
-        http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).ok()?.field("x-cos-request-id")
+        http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
+            .ok()?
+            .field("x-cos-request-id")
     }
 
     /// Reads into the answer's buffer, which exists only from the first byte on.
-    pub(super) fn poll_fill(&mut self, upstream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    pub(super) fn poll_fill(
+        &mut self,
+        upstream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Filled>> {
         if self.buffer.room() == 0 {
             let mut buffer = self.worker.buffers.small();
             let polled = poll_fill(upstream, &mut buffer, cx);
@@ -124,20 +133,31 @@ impl<'w> Answer<'w> {
 
     /// Brings the head of the final answer. Bytes the client sends meanwhile (its next requests)
     /// go to `inbox` while there is room; its close ends the waiting.
-    pub(super) async fn head(&mut self, upstream: &mut Stream, client: &mut Stream, inbox: &mut Buffer) -> Result<(), AnswerEnd> {
+    pub(super) async fn head(
+        &mut self,
+        upstream: &mut Stream,
+        client: &mut Stream,
+        inbox: &mut Buffer,
+    ) -> Result<(), AnswerEnd> {
         loop {
             match self.take_head() {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(()) => {
-                    return Err(AnswerEnd::Failed { kind: UpstreamErrorKind::Malformed, reason: Reason::UpstreamMalformed });
+                    return Err(AnswerEnd::Failed {
+                        kind: UpstreamErrorKind::Malformed,
+                        reason: Reason::UpstreamMalformed,
+                    });
                 }
             }
             let settings = &self.worker.settings;
             let (patience, late) = if self.touched {
                 (settings.stall_timeout, (UpstreamErrorKind::Stalled, Reason::Stalled))
             } else {
-                (settings.first_byte_timeout, (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout))
+                (
+                    settings.first_byte_timeout,
+                    (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout),
+                )
             };
             let step = poll_fn(|cx| {
                 if let Poll::Ready(filled) = self.poll_fill(upstream, cx) {
@@ -187,7 +207,9 @@ impl<'w> Answer<'w> {
             let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
             let head = self.buffer.unread().get(..len).unwrap_or_default();
             let head = match http1::read_response(head, &mut slots, &LIMITS, self.answer_to()) {
-                Ok(head) => Head { status: head.status, len, body: head.body, keep_alive: head.keep_alive },
+                Ok(head) => {
+                    Head { status: head.status, len, body: head.body, keep_alive: head.keep_alive }
+                }
                 Err(fault) => {
                     tracing::warn!(%fault, "upstream's answer is not acceptable");
                     return Err(());
@@ -230,13 +252,19 @@ impl<'w> Answer<'w> {
         out: &mut Vec<u8>,
     ) -> Result<Down, BodyEnd> {
         let (to_client, client_kept) = self.write_head(keep, out)?;
-        let Some(head) = self.head.take() else { return Err(BodyEnd::Cut(UpstreamErrorKind::Malformed)) };
+        let Some(head) = self.head.take() else {
+            return Err(BodyEnd::Cut(UpstreamErrorKind::Malformed));
+        };
         self.buffer.consume(head.len);
         let mut decoder = BodyDecoder::of_answer(head.body);
         let rechunk = to_client == Body::Chunked;
         loop {
             let piece = next_piece(&mut decoder, self.buffer.unread(), rechunk, out)?;
-            let direct = if rechunk { &[][..] } else { self.buffer.unread().get(piece.start..piece.end).unwrap_or_default() };
+            let direct = if rechunk {
+                &[][..]
+            } else {
+                self.buffer.unread().get(piece.start..piece.end).unwrap_or_default()
+            };
             if !out.is_empty() || !direct.is_empty() {
                 self.write(client, out, direct).await?;
                 record.response_bytes(piece.len);
@@ -274,7 +302,8 @@ impl<'w> Answer<'w> {
         let len = self.head.as_ref().ok_or_else(broken)?.len;
         let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
         let head = self.buffer.unread().get(..len).unwrap_or_default();
-        let head = http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).map_err(|_| broken())?;
+        let head = http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
+            .map_err(|_| broken())?;
         let how = Answered { keep_alive: self.to.keep_alive && keep, ..self.to };
         Ok(proxy::forward_head(&head, how, out))
     }
@@ -290,7 +319,9 @@ impl<'w> Answer<'w> {
 
     async fn write(&self, client: &mut Stream, first: &[u8], second: &[u8]) -> Result<(), BodyEnd> {
         let mut outgoing = Outgoing::new(first, second);
-        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await {
+        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx)))
+            .await
+        {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(BodyEnd::ClientGone),
         }
@@ -316,7 +347,12 @@ struct Piece {
 
 /// Takes what `input` holds of the body; with `rechunk`, appends it framed to `out`. A chunked
 /// body for a client that cannot take chunks comes in runs, one call for each.
-fn next_piece(decoder: &mut BodyDecoder, input: &[u8], rechunk: bool, out: &mut Vec<u8>) -> Result<Piece, BodyEnd> {
+fn next_piece(
+    decoder: &mut BodyDecoder,
+    input: &[u8],
+    rechunk: bool,
+    out: &mut Vec<u8>,
+) -> Result<Piece, BodyEnd> {
     let mut piece = Piece { start: 0, end: 0, len: 0, consumed: 0, done: false };
     loop {
         let rest = input.get(piece.consumed..).unwrap_or_default();

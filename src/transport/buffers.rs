@@ -134,7 +134,12 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { small: RefCell::default(), large: RefCell::default(), heads: RefCell::default(), budget }
+        Self {
+            small: RefCell::default(),
+            large: RefCell::default(),
+            heads: RefCell::default(),
+            budget,
+        }
     }
 
     pub(super) fn small(&self) -> Buffer {
@@ -170,7 +175,10 @@ impl Buffers {
             if small.len() < KEPT_SMALL {
                 small.push(buffer);
             }
-        } else if buffer.granted == LARGE && buffer.room.len() == LARGE && self.large.borrow().len() < KEPT_LARGE {
+        } else if buffer.granted == LARGE
+            && buffer.room.len() == LARGE
+            && self.large.borrow().len() < KEPT_LARGE
+        {
             self.large.borrow_mut().push(buffer);
         } else {
             self.budget.give(buffer.granted);

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc};
 
-use tokio::time::{timeout, timeout_at, Instant};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     credential::NoKey,
@@ -91,7 +91,9 @@ impl<'w> Exchange<'w> {
             let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
             match prepare(self.worker, &mut self.record, head, held.as_deref()) {
                 Ok(prepared) => return Ok(Ready { prepared, held }),
-                Err(Halt::NoKey(no_key, side)) if waited => return Err(self.no_key(&no_key, side).await),
+                Err(Halt::NoKey(no_key, side)) if waited => {
+                    return Err(self.no_key(&no_key, side).await);
+                }
                 Err(Halt::NoKey(_, side)) => {
                     waited = true;
                     let patience = self.worker.settings.key_patience;
@@ -105,9 +107,13 @@ impl<'w> Exchange<'w> {
                         self.record.client_gone();
                         return Err(After::Drop);
                     }
-                    Err(HoldEnd::Refused(refused)) => return Err(self.refuse(&refused, side, true).await),
+                    Err(HoldEnd::Refused(refused)) => {
+                        return Err(self.refuse(&refused, side, true).await);
+                    }
                 },
-                Err(Halt::Refused(refused, side)) => return Err(self.refuse(&refused, side, false).await),
+                Err(Halt::Refused(refused, side)) => {
+                    return Err(self.refuse(&refused, side, false).await);
+                }
                 Err(Halt::Broken(refused)) => {
                     return Err(self.refuse(&refused, ClientSide::unknown(), true).await);
                 }
@@ -118,7 +124,10 @@ impl<'w> Exchange<'w> {
     async fn no_key(&mut self, no_key: &NoKey, side: ClientSide) -> After {
         let refused = Refused {
             reason: Reason::NoKey,
-            message: format!("No usable key: {no_key}. The request was not sent; try again in a few seconds.").into(),
+            message: format!(
+                "No usable key: {no_key}. The request was not sent; try again in a few seconds."
+            )
+            .into(),
         };
         self.refuse(&refused, side, false).await
     }
@@ -152,9 +161,12 @@ impl<'w> Exchange<'w> {
                     self.record.client_gone();
                     return After::Drop;
                 }
-                Ok(Attempt::ClientBroken(refused)) => return self.refuse(&refused, side, true).await,
+                Ok(Attempt::ClientBroken(refused)) => {
+                    return self.refuse(&refused, side, true).await;
+                }
                 Err(failed) => {
-                    let provably_safe = failed.unsent || (failed.died && ready.prepared.safe_to_repeat);
+                    let provably_safe =
+                        failed.unsent || (failed.died && ready.prepared.safe_to_repeat);
                     if reused && !repeated && provably_safe {
                         self.worker.meter.retried(RetryReason::StaleConnection);
                         repeated = true;
@@ -176,7 +188,16 @@ impl<'w> Exchange<'w> {
         let side = ready.prepared.client;
         let mut answer = Answer::new(self.worker, side.answered);
         let end = match &ready.held {
-            Some(body) => Upload::whole(self.worker, upstream.stream(), &mut answer, ready.prepared.signed.head(), body).await,
+            Some(body) => {
+                Upload::whole(
+                    self.worker,
+                    upstream.stream(),
+                    &mut answer,
+                    ready.prepared.signed.head(),
+                    body,
+                )
+                .await
+            }
             None => {
                 if let Err(gone) = self.say_continue(side).await {
                     return Ok(gone);
@@ -188,7 +209,15 @@ impl<'w> Exchange<'w> {
                     answer: &mut answer,
                     record: &mut self.record,
                 };
-                upload.send(ready.prepared.signed.head(), side.body, ready.prepared.signed.body(), &mut self.inbox, self.head_len).await
+                upload
+                    .send(
+                        ready.prepared.signed.head(),
+                        side.body,
+                        ready.prepared.signed.body(),
+                        &mut self.inbox,
+                        self.head_len,
+                    )
+                    .await
             }
         };
         let uploaded = match end {
@@ -208,7 +237,8 @@ impl<'w> Exchange<'w> {
             }
             Err(AnswerEnd::ClientGone) => Ok(Attempt::ClientGone),
             Err(AnswerEnd::Failed { kind, reason }) => {
-                let died = answer.is_untouched() && matches!(kind, UpstreamErrorKind::Closed | UpstreamErrorKind::Reset);
+                let died = answer.is_untouched()
+                    && matches!(kind, UpstreamErrorKind::Closed | UpstreamErrorKind::Reset);
                 Err(Failed { refused: reason.refused(), kind, unsent: false, died })
             }
         }
@@ -216,19 +246,32 @@ impl<'w> Exchange<'w> {
 
     async fn say_continue(&mut self, side: ClientSide) -> Result<(), Attempt<'w>> {
         let body_is_here = self.inbox.unread().len() > self.head_len;
-        if !side.expects_continue || body_is_here || self.continued || side.body == Body::None || side.body == Body::Length(0) {
+        if !side.expects_continue
+            || body_is_here
+            || self.continued
+            || side.body == Body::None
+            || side.body == Body::Length(0)
+        {
             return Ok(());
         }
         self.continued = true;
         let mut line = Outgoing::new(proxy::continue_100(), b"");
-        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| line.poll(self.client, cx))).await {
+        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| line.poll(self.client, cx)))
+            .await
+        {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Attempt::ClientGone),
         }
     }
 
     /// Writes the answer to the client and decides what both connections are good for afterwards.
-    async fn bring_down(mut self, ready: &Ready, mut upstream: Leased<'_>, mut answer: Answer<'_>, uploaded: bool) -> After {
+    async fn bring_down(
+        mut self,
+        ready: &Ready,
+        mut upstream: Leased<'_>,
+        mut answer: Answer<'_>,
+        uploaded: bool,
+    ) -> After {
         let keep = uploaded && !self.worker.draining.is_cancelled();
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
@@ -310,8 +353,10 @@ impl<'w> Exchange<'w> {
         let settled = !in_doubt && unread_body <= here && !self.worker.draining.is_cancelled();
         side.answered.keep_alive &= settled && !refused.reason.closes_connection();
         let keep = side.answered.keep_alive;
-        let resource = self.inbox.unread().get(..self.head_len).map(target_of).unwrap_or_default().to_vec();
-        let after = refuse(self.worker, self.client, &mut self.record, refused, side, &resource).await;
+        let resource =
+            self.inbox.unread().get(..self.head_len).map(target_of).unwrap_or_default().to_vec();
+        let after =
+            refuse(self.worker, self.client, &mut self.record, refused, side, &resource).await;
         if keep && matches!(after, After::Keep(_)) {
             self.inbox.consume(self.head_len.saturating_add(unread_body));
             return After::Keep(std::mem::take(&mut self.inbox));
@@ -358,7 +403,11 @@ impl Drop for Leased<'_> {
 }
 
 /// Reads until the head is complete. `None` when the client closed first.
-async fn read_head(worker: &Worker, client: &mut Stream, inbox: &mut Buffer) -> Result<Option<usize>, Refused> {
+async fn read_head(
+    worker: &Worker,
+    client: &mut Stream,
+    inbox: &mut Buffer,
+) -> Result<Option<usize>, Refused> {
     let limits = &worker.settings.request_limits;
     let mut scanner = HeadScanner::default();
     let mut deadline = None;
@@ -395,7 +444,8 @@ async fn refuse(
     let mut head = worker.buffers.head();
     proxy::own_answer(refused, side.answered, resource, worker.clock.now(), &mut head);
     let mut outgoing = Outgoing::new(&head, b"");
-    let written = timeout(worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await;
+    let written =
+        timeout(worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await;
     worker.buffers.give_head(head);
     match written {
         Ok(Ok(())) if side.answered.keep_alive => After::Keep(Buffer::default()),

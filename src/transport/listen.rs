@@ -83,7 +83,9 @@ pub(super) fn bind(addresses: &[ListenAddress]) -> Result<Vec<Listener>, BindErr
 impl Listener {
     pub(super) fn address(&self) -> ListenAddress {
         match self {
-            Self::Tcp(tcp) => ListenAddress::Tcp(tcp.local_addr().unwrap_or(SocketAddr::from(([0; 4], 0)))),
+            Self::Tcp(tcp) => {
+                ListenAddress::Tcp(tcp.local_addr().unwrap_or(SocketAddr::from(([0; 4], 0))))
+            }
             Self::Unix(_, path) => ListenAddress::Unix(path.0.clone()),
         }
     }
@@ -96,8 +98,12 @@ fn bind_one(address: &ListenAddress) -> Result<Listener, BindError> {
     };
     bound.map_err(|problem| BindError {
         fix: match problem.kind() {
-            io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another with --listen",
-            io::ErrorKind::PermissionDenied => "choose a port above 1023, or a folder this user may write",
+            io::ErrorKind::AddrInUse => {
+                "stop the program that uses it, or choose another with --listen"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "choose a port above 1023, or a folder this user may write"
+            }
             _ => "choose another address with --listen",
         },
         address: address.clone(),
@@ -147,7 +153,12 @@ pub(super) struct Door {
 }
 
 /// Accepts from one listener until the shutdown begins. Never fails: it logs and goes on.
-pub(super) async fn accept(listener: Listener, doors: Arc<Vec<Door>>, places: Arc<Semaphore>, shutdown: Shutdown) {
+pub(super) async fn accept(
+    listener: Listener,
+    doors: Arc<Vec<Door>>,
+    places: Arc<Semaphore>,
+    shutdown: Shutdown,
+) {
     let Some(listener) = Accepting::register(listener) else { return };
     let mut last_complaint: Option<tokio::time::Instant> = None;
     loop {
@@ -156,7 +167,9 @@ pub(super) async fn accept(listener: Listener, doors: Arc<Vec<Door>>, places: Ar
             accepted = listener.accept() => accepted,
             () = shutdown.begun() => return,
         };
-        let Some(door) = doors.iter().min_by_key(|door| door.load.load(Ordering::Relaxed)) else { return };
+        let Some(door) = doors.iter().min_by_key(|door| door.load.load(Ordering::Relaxed)) else {
+            return;
+        };
         match accepted {
             Ok(stream) => {
                 door.load.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +189,10 @@ pub(super) async fn accept(listener: Listener, doors: Arc<Vec<Door>>, places: Ar
 
 enum Accepting {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "removes the socket's file")] RemoveOnDrop),
+    Unix(
+        tokio::net::UnixListener,
+        #[expect(dead_code, reason = "removes the socket's file")] RemoveOnDrop,
+    ),
 }
 
 impl Accepting {
@@ -200,7 +216,9 @@ impl Accepting {
                 drop(stream.set_nodelay(true));
                 stream.into_std().map(ArrivedStream::Tcp)
             }
-            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(ArrivedStream::Unix),
+            Self::Unix(listener, _) => {
+                listener.accept().await?.0.into_std().map(ArrivedStream::Unix)
+            }
         }
     }
 }

@@ -62,9 +62,8 @@ pub(super) fn prepare(
         return Err(Halt::Hold(client));
     }
     let mut composer = worker.composer.borrow_mut();
-    let outbound = composer
-        .compose(&admitted, &head, &key, held, worker.buffers.head())
-        .map_err(refused)?;
+    let outbound =
+        composer.compose(&admitted, &head, &key, held, worker.buffers.head()).map_err(refused)?;
     let signed = composer.sign(outbound, &key, now);
     Ok(Prepared {
         origin: admitted.origin,
@@ -96,4 +95,3 @@ impl ClientSide {
         }
     }
 }
-

@@ -31,7 +31,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut into = ReadBuf::new(into);
         let polled = match self {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
@@ -123,7 +127,11 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Writes until everything is out and flushed. Progress is kept between calls.
-    pub(super) fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         let total = self.first.len() + self.second.len();
         while self.written < total {
             let first = self.first.get(self.written..).unwrap_or_default();

@@ -3,15 +3,12 @@
 use std::{
     cell::RefCell,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::AtomicUsize,
-    },
+    sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     clock::Clock,
@@ -23,7 +20,7 @@ use crate::{
 
 use super::{
     BindError, ListenAddress, TlsError, TransportSettings,
-    buffers::{Buffers, Budget},
+    buffers::{Budget, Buffers},
     client_config,
     listen::{self, Door, Listener},
     pool::Pool,
@@ -35,6 +32,9 @@ use super::{
 const BUFFER_BUDGET: usize = 24 * 1024 * 1024;
 /// Threads of each data thread's own pool that resolve names.
 const RESOLVER_THREADS: usize = 2;
+
+/// How long cut threads may take to close their sockets.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Why the data threads cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,8 @@ pub struct Transport {
 #[derive(Debug)]
 pub struct Running {
     drain: CancellationToken,
-    kill: CancellationToken,
+    /// Cuts what is left when this is dropped.
+    kill: DropGuard,
     ended: watch::Receiver<()>,
     accepting: Shutdown,
 }
@@ -139,33 +140,44 @@ impl Transport {
             })?;
         }
         let accepting = Shutdown::new();
-        let (doors, places) = (Arc::new(doors), Arc::new(Semaphore::new(self.settings.connections)));
+        let (doors, places) =
+            (Arc::new(doors), Arc::new(Semaphore::new(self.settings.connections)));
         for listener in self.listeners {
-            accepting.spawn("accept", listen::accept(listener, Arc::clone(&doors), Arc::clone(&places), accepting.clone()));
+            accepting.spawn(
+                "accept",
+                listen::accept(
+                    listener,
+                    Arc::clone(&doors),
+                    Arc::clone(&places),
+                    accepting.clone(),
+                ),
+            );
         }
-        Ok(Running { drain, kill, ended, accepting })
+        Ok(Running { drain, kill: kill.drop_guard(), ended, accepting })
     }
 }
 
 impl Running {
     /// Accepts nothing new, closes what idles, lets requests finish for at most `patience`, then
     /// cuts them. `true` when everything ended by itself.
-    pub async fn drain(mut self, patience: Duration) -> bool {
+    /// Dropping the future cuts them at once.
+    pub async fn drain(self, patience: Duration) -> bool {
         self.drain.cancel();
         self.accepting.begin();
         self.accepting.finished(patience).await;
         // The channel closes when the last thread has dropped its end.
-        if tokio::time::timeout(patience, self.threads_ended()).await.is_ok() {
+        let mut ended = self.ended;
+        if tokio::time::timeout(patience, all_ended(&mut ended)).await.is_ok() {
             return true;
         }
-        self.kill.cancel();
-        let _: Result<_, _> = tokio::time::timeout(Duration::from_secs(1), self.threads_ended()).await;
+        drop(self.kill);
+        let _: Result<_, _> = tokio::time::timeout(LAST_BREATH, all_ended(&mut ended)).await;
         false
     }
+}
 
-    async fn threads_ended(&mut self) {
-        while self.ended.changed().await.is_ok() {}
-    }
+async fn all_ended(ended: &mut watch::Receiver<()>) {
+    while ended.changed().await.is_ok() {}
 }
 
 /// What travels to a new thread; the rest of a worker is made there.
@@ -209,7 +221,11 @@ impl Seed {
             clock: self.clock,
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(self.budget),
-            pool: Pool::new(settings.pool_idle_per_thread, settings.pool_idle_timeout, Arc::clone(&self.meter)),
+            pool: Pool::new(
+                settings.pool_idle_per_thread,
+                settings.pool_idle_timeout,
+                Arc::clone(&self.meter),
+            ),
             connector: Connector { tls: self.tls, patience: settings.connect_timeout },
             meter: self.meter,
             draining: self.draining,

@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, pem::PemObject}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +37,8 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsErr
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
     if let Some(path) = ca_file {
-        let broken = |problem: String| TlsError::CaFile { path: path.display().to_string(), problem };
+        let broken =
+            |problem: String| TlsError::CaFile { path: path.display().to_string(), problem };
         let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect)
             .map_err(|failure| broken(failure.to_string()))?;

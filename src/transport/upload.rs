@@ -31,7 +31,11 @@ pub(super) enum UploadEnd {
     ClientGone,
     /// The client's body is not what its head promised.
     ClientBroken(Refused),
-    Failed { unsent: bool, kind: UpstreamErrorKind, reason: Reason },
+    Failed {
+        unsent: bool,
+        kind: UpstreamErrorKind,
+        reason: Reason,
+    },
 }
 
 /// One request on its way up.
@@ -131,7 +135,8 @@ impl Upload<'_, '_> {
     /// Reads from the client while upstream stays silent.
     async fn read(&mut self, buffer: &mut Buffer) -> Option<UploadEnd> {
         loop {
-            let (client, upstream, answer) = (&mut *self.client, &mut *self.upstream, &mut *self.answer);
+            let (client, upstream, answer) =
+                (&mut *self.client, &mut *self.upstream, &mut *self.answer);
             let step = poll_fn(|cx| {
                 if let Poll::Ready(heard) = poll_answer(upstream, answer, cx) {
                     return Poll::Ready(Step::Heard(heard));
@@ -209,18 +214,30 @@ async fn write(
     }
 }
 
-fn poll_answer(upstream: &mut Stream, answer: &mut Answer<'_>, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+fn poll_answer(
+    upstream: &mut Stream,
+    answer: &mut Answer<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Filled>> {
     answer.poll_fill(upstream, cx)
 }
 
 /// An interim answer lets the upload go on; anything final ends it.
-fn after_hearing(answer: &mut Answer<'_>, heard: io::Result<Filled>, unsent: bool) -> Option<UploadEnd> {
+fn after_hearing(
+    answer: &mut Answer<'_>,
+    heard: io::Result<Filled>,
+    unsent: bool,
+) -> Option<UploadEnd> {
     match heard {
         Ok(Filled::Bytes) if answer.is_interim_so_far() => None,
         Ok(Filled::Bytes) => Some(UploadEnd::Answered),
         Ok(Filled::Closed) | Err(_) if answer.is_untouched() => Some(UploadEnd::Failed {
             unsent,
-            kind: if matches!(heard, Ok(Filled::Closed)) { UpstreamErrorKind::Closed } else { UpstreamErrorKind::Reset },
+            kind: if matches!(heard, Ok(Filled::Closed)) {
+                UpstreamErrorKind::Closed
+            } else {
+                UpstreamErrorKind::Reset
+            },
             reason: Reason::UpstreamClosed,
         }),
         Ok(Filled::Closed) | Err(_) => Some(UploadEnd::Answered),
@@ -247,7 +264,11 @@ fn next_piece(
                     framed.extend_from_slice(b"\r\n");
                 }
                 // Only chunked bodies come in several runs; their count is what matters then.
-                piece.direct = if chunked { 0..piece.direct.len() + end - start } else { at + start..at + end };
+                piece.direct = if chunked {
+                    0..piece.direct.len() + end - start
+                } else {
+                    at + start..at + end
+                };
                 piece.consumed += end;
             }
             BodyEvent::NeedMore => {

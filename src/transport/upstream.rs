@@ -44,18 +44,26 @@ impl Connector {
     async fn dial(&self, origin: &Origin) -> Result<TcpStream, ConnectFailure> {
         let deadline = Instant::now() + self.patience;
         let place = format!("{}:{}", origin.dial.host, origin.dial.port);
-        let timed_out = || failure(
-            Reason::UpstreamConnectTimeout,
-            UpstreamErrorKind::ConnectTimeout,
-            format!("no connection to {place} within {:?} (upstream.connect_timeout)", self.patience),
-        );
+        let timed_out = || {
+            failure(
+                Reason::UpstreamConnectTimeout,
+                UpstreamErrorKind::ConnectTimeout,
+                format!(
+                    "no connection to {place} within {:?} (upstream.connect_timeout)",
+                    self.patience
+                ),
+            )
+        };
         let addresses = match timeout_at(deadline, resolve(origin)).await {
             Err(_) => return Err(timed_out()),
             Ok(Err(problem)) => {
                 return Err(failure(
                     Reason::UpstreamConnect,
                     UpstreamErrorKind::Dns,
-                    format!("{} cannot be resolved: {problem}; check upstream.region, upstream.endpoint and the DNS of this host", origin.dial.host),
+                    format!(
+                        "{} cannot be resolved: {problem}; check upstream.region, upstream.endpoint and the DNS of this host",
+                        origin.dial.host
+                    ),
                 ));
             }
             Ok(Ok(addresses)) => addresses,
@@ -82,13 +90,20 @@ impl Connector {
     }
 
     async fn shake_hands(&self, origin: &Origin, tcp: TcpStream) -> Result<Stream, ConnectFailure> {
-        let tls_failure = |problem: String| failure(
-            Reason::UpstreamTls,
-            UpstreamErrorKind::Tls,
-            format!("TLS with {} failed: {problem}; if it is right to trust it, set upstream.ca_file", origin.server_name),
-        );
+        let tls_failure = |problem: String| {
+            failure(
+                Reason::UpstreamTls,
+                UpstreamErrorKind::Tls,
+                format!(
+                    "TLS with {} failed: {problem}; if it is right to trust it, set upstream.ca_file",
+                    origin.server_name
+                ),
+            )
+        };
         let Some(config) = &self.tls else {
-            return Err(tls_failure("no trusted root certificate was found on this system".to_owned()));
+            return Err(tls_failure(
+                "no trusted root certificate was found on this system".to_owned(),
+            ));
         };
         let name = ServerName::try_from(origin.server_name.to_string())
             .map_err(|_| tls_failure("the name is not a DNS name or address".to_owned()))?;
@@ -97,7 +112,10 @@ impl Connector {
             Err(_) => Err(failure(
                 Reason::UpstreamConnectTimeout,
                 UpstreamErrorKind::ConnectTimeout,
-                format!("no TLS handshake with {} within {:?} (upstream.connect_timeout)", origin.server_name, self.patience),
+                format!(
+                    "no TLS handshake with {} within {:?} (upstream.connect_timeout)",
+                    origin.server_name, self.patience
+                ),
             )),
             Ok(Err(problem)) => Err(tls_failure(tls::describe(&problem))),
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),

@@ -26,7 +26,8 @@ use crate::{
 };
 
 use super::{
-    TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream, upstream::Connector,
+    TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream,
+    upstream::Connector,
 };
 
 /// How often idle connections of both sides are looked at.
@@ -97,7 +98,9 @@ type Connections = Rc<RefCell<HashMap<u64, (Rc<Slot>, AbortHandle)>>>;
 pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Arrived>) {
     let connections = Connections::default();
     let mut next_number = 0u64;
-    let mut sweep = tokio::time::interval(SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)));
+    let mut sweep = tokio::time::interval(
+        SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)),
+    );
     loop {
         tokio::select! {
             arrived = inbox.recv() => {

@@ -13,13 +13,23 @@ async fn a_get_arrives_signed_and_its_answer_untouched() {
     let mut upstream = house.upstream().await;
     let head = upstream.head().await;
     assert!(head.starts_with("GET /a.txt HTTP/1.1\r\n"), "{head}");
-    assert_eq!(field(&head, "host"), Some("examplebucket-1250000000.cos.ap-guangzhou.myqcloud.com"));
-    assert!(field(&head, "authorization").unwrap().starts_with("q-sign-algorithm=sha1&q-ak=AKIDwiretest"));
+    assert_eq!(
+        field(&head, "host"),
+        Some("examplebucket-1250000000.cos.ap-guangzhou.myqcloud.com")
+    );
+    assert!(
+        field(&head, "authorization")
+            .unwrap()
+            .starts_with("q-sign-algorithm=sha1&q-ak=AKIDwiretest")
+    );
     assert_eq!(field(&head, "x-cos-security-token"), Some("wiretesttoken"));
     upstream.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"x\"\r\nx-cos-request-id: R1\r\n\r\nhello").await;
     let (head, body) = client.message().await;
     assert_eq!((status(&head), body.as_slice()), (200, &b"hello"[..]));
-    assert_eq!((field(&head, "etag"), field(&head, "x-cos-request-id")), (Some("\"x\""), Some("R1")));
+    assert_eq!(
+        (field(&head, "etag"), field(&head, "x-cos-request-id")),
+        (Some("\"x\""), Some("R1"))
+    );
     assert_eq!(field(&head, "connection"), None);
 }
 
@@ -88,7 +98,8 @@ fn dechunk(mut framed: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let line = framed.windows(2).position(|w| w == b"\r\n").unwrap();
-        let size = usize::from_str_radix(std::str::from_utf8(&framed[..line]).unwrap(), 16).unwrap();
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&framed[..line]).unwrap(), 16).unwrap();
         if size == 0 {
             return body;
         }
@@ -99,7 +110,9 @@ fn dechunk(mut framed: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_body_cut_by_upstream_looks_cut_to_the_client() {
-    for framing in ["Content-Length: 10\r\n\r\nhell", "Transfer-Encoding: chunked\r\n\r\n4\r\nhell\r\n"] {
+    for framing in
+        ["Content-Length: 10\r\n\r\nhell", "Transfer-Encoding: chunked\r\n\r\n4\r\nhell\r\n"]
+    {
         let house = House::open().await;
         let mut client = house.client().await;
         client.write(GET).await;
@@ -202,7 +215,11 @@ async fn an_unacceptable_answer_becomes_a_502_and_its_connection_is_dropped() {
         upstream.head().await;
         upstream.write(bad).await;
         let (head, _) = client.message().await;
-        assert_eq!((status(&head), super::house::reason(&head)), (502, Some("upstream-malformed")), "{bad:?}");
+        assert_eq!(
+            (status(&head), super::house::reason(&head)),
+            (502, Some("upstream-malformed")),
+            "{bad:?}"
+        );
         assert!(upstream.is_closed().await);
     }
 }

@@ -156,7 +156,10 @@ async fn a_drain_finishes_what_runs_and_closes_what_idles() {
         assert!(idle.is_closed().await);
         upstream.write(OK).await;
         let (head, body) = busy.message().await;
-        assert_eq!((body.as_slice(), super::house::field(&head, "connection")), (&b"ok"[..], Some("close")));
+        assert_eq!(
+            (body.as_slice(), super::house::field(&head, "connection")),
+            (&b"ok"[..], Some("close"))
+        );
     });
     assert!(clean, "the drain was cut");
 }

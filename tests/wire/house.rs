@@ -1,10 +1,6 @@
 //! The stage: a transport on a free port, and an upstream whose every byte the test decides.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use cos_auth_proxy::{
     clock::Clock,
@@ -48,7 +44,11 @@ impl Plan {
                 listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
                 threads: 1,
                 connections: 1000,
-                request_limits: Limits { head_bytes: 64 * 1024, fields: 100, target_bytes: 16 * 1024 },
+                request_limits: Limits {
+                    head_bytes: 64 * 1024,
+                    fields: 100,
+                    target_bytes: 16 * 1024,
+                },
                 head_timeout: PATIENCE,
                 client_idle_timeout: PATIENCE,
                 connect_timeout: PATIENCE,
@@ -102,7 +102,9 @@ impl Plan {
             1,
         );
         let transport = Transport::bind(self.transport).unwrap();
-        let ListenAddress::Tcp(address) = transport.addresses()[0].clone() else { panic!("TCP was asked for") };
+        let ListenAddress::Tcp(address) = transport.addresses()[0].clone() else {
+            panic!("TCP was asked for")
+        };
         let parts = Parts {
             gate: Arc::new(Gate::new(&self.proxy)),
             keys,
@@ -137,7 +139,10 @@ impl House {
 
     /// The next connection the proxy opens towards upstream.
     pub async fn upstream(&self) -> Wire {
-        let (stream, _) = timeout(PATIENCE, self.upstream.accept()).await.expect("no upstream connection").unwrap();
+        let (stream, _) = timeout(PATIENCE, self.upstream.accept())
+            .await
+            .expect("no upstream connection")
+            .unwrap();
         Wire::new(stream)
     }
 
@@ -164,7 +169,10 @@ impl Wire {
     }
 
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await.expect("nobody takes the bytes").unwrap();
+        timeout(PATIENCE, self.stream.write_all(bytes.as_ref()))
+            .await
+            .expect("nobody takes the bytes")
+            .unwrap();
     }
 
     /// Reads up to and including the blank line.
@@ -174,7 +182,11 @@ impl Wire {
                 let head: Vec<u8> = self.read.drain(..end + 4).collect();
                 return String::from_utf8_lossy(&head).into_owned();
             }
-            assert!(self.more().await, "closed inside a head: {:?}", String::from_utf8_lossy(&self.read));
+            assert!(
+                self.more().await,
+                "closed inside a head: {:?}",
+                String::from_utf8_lossy(&self.read)
+            );
         }
     }
 
@@ -234,4 +246,3 @@ pub fn status(head: &str) -> u16 {
 pub fn reason(head: &str) -> Option<&str> {
     field(head, "x-cos-auth-proxy-error")
 }
-

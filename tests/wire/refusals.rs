@@ -8,10 +8,19 @@ const BROKEN: &[(&str, u16)] = &[
     ("GET /a HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400),
     ("GET /a HTTP/1.1\r\n\r\n", 400),
     ("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
-    ("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    ("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400),
+    (
+        "PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     ("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: +1\r\n\r\nx", 400),
-    ("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+    (
+        "PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
     ("GET /a HTTP/1.1\r\nHost: localhost\r\nX : y\r\n\r\n", 400),
     ("GET /a HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n", 400),
     ("GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
@@ -31,7 +40,10 @@ async fn broken_and_ambiguous_requests_get_one_answer_and_the_close() {
         client.write(request).await;
         let (head, body) = client.message().await;
         assert_eq!(status(&head), *expected, "{request:?}\n{head}");
-        assert!(reason(&head).is_some() && field(&head, "x-cos-request-id").is_some(), "{request:?}");
+        assert!(
+            reason(&head).is_some() && field(&head, "x-cos-request-id").is_some(),
+            "{request:?}"
+        );
         let body = String::from_utf8(body).unwrap();
         assert!(body.contains("<Code>") && body.contains("<Message>"), "{body}");
         assert_eq!(field(&head, "connection"), Some("close"), "{request:?}");
@@ -59,7 +71,9 @@ async fn a_head_over_the_limits_is_refused_as_it_arrives() {
     plan.transport.request_limits.head_bytes = 4096;
     let house = plan.open().await;
     let mut client = house.client().await;
-    client.write(format!("GET /a HTTP/1.1\r\nHost: localhost\r\nX-Pad: {}", "a".repeat(8000))).await;
+    client
+        .write(format!("GET /a HTTP/1.1\r\nHost: localhost\r\nX-Pad: {}", "a".repeat(8000)))
+        .await;
     let (head, _) = client.message().await;
     assert_eq!(status(&head), 431);
 }
@@ -69,7 +83,12 @@ async fn a_refused_upload_does_not_poison_the_next_request() {
     let house = House::open().await;
     let mut client = house.client().await;
     let inner = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    client.write(format!("PUT /a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {}\r\n\r\n{inner}", inner.len())).await;
+    client
+        .write(format!(
+            "PUT /a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {}\r\n\r\n{inner}",
+            inner.len()
+        ))
+        .await;
     let (head, _) = client.message().await;
     assert_eq!(status(&head), 421);
     client.stream.set_nodelay(true).unwrap();

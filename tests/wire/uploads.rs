@@ -23,7 +23,9 @@ async fn a_large_upload_streams_and_its_bytes_are_the_same() {
     let mut client = house.client().await;
     let sent = body.clone();
     let sender = tokio::spawn(async move {
-        client.write(format!("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+        client
+            .write(format!("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n"))
+            .await;
         client.write(&sent).await;
         client
     });
@@ -38,10 +40,15 @@ async fn a_large_upload_streams_and_its_bytes_are_the_same() {
 async fn a_chunked_upload_stays_chunked_and_an_empty_one_too() {
     let house = House::open().await;
     let mut client = house.client().await;
-    client.write("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel").await;
+    client
+        .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+        .await;
     let mut upstream = house.upstream().await;
     let head = upstream.head().await;
-    assert_eq!((field(&head, "transfer-encoding"), field(&head, "content-length")), (Some("chunked"), None));
+    assert_eq!(
+        (field(&head, "transfer-encoding"), field(&head, "content-length")),
+        (Some("chunked"), None)
+    );
     client.write("lo\r\n1\r\n!\r\n0\r\n\r\n").await;
     let mut framed = Vec::new();
     while !framed.ends_with(b"0\r\n\r\n") {
@@ -52,7 +59,9 @@ async fn a_chunked_upload_stays_chunked_and_an_empty_one_too() {
     assert_eq!(data, "hello!", "{text:?}");
     upstream.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(status(&client.head().await), 200);
-    client.write("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await;
+    client
+        .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        .await;
     upstream.head().await;
     assert_eq!(upstream.exactly(5).await, b"0\r\n\r\n");
 }
@@ -88,12 +97,17 @@ async fn a_client_that_waits_for_100_gets_it_and_upstream_never_sees_the_expecta
 async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let house = House::open().await;
     let mut client = house.client().await;
-    client.write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nstart").await;
+    client
+        .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nstart")
+        .await;
     let mut upstream = house.upstream().await;
     upstream.head().await;
     upstream.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied").await;
     let (head, body) = client.message().await;
-    assert_eq!((status(&head), body.as_slice(), field(&head, "connection")), (403, &b"denied"[..], Some("close")));
+    assert_eq!(
+        (status(&head), body.as_slice(), field(&head, "connection")),
+        (403, &b"denied"[..], Some("close"))
+    );
 }
 
 #[tokio::test]
@@ -101,9 +115,15 @@ async fn an_early_answer_is_heard_although_upstream_takes_no_more_bytes() {
     let house = House::open().await;
     let mut client = house.client().await;
     let sender = tokio::spawn(async move {
-        client.write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n").await;
+        client
+            .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
+            .await;
         // More than all buffers on the way hold, so the proxy is stuck writing.
-        let _: Result<_, _> = tokio::time::timeout(std::time::Duration::from_millis(500), client.write(vec![0; 50_000_000])).await;
+        let _: Result<_, _> = tokio::time::timeout(
+            std::time::Duration::from_millis(500),
+            client.write(vec![0; 50_000_000]),
+        )
+        .await;
         client
     });
     let mut upstream = house.upstream().await;
@@ -139,7 +159,12 @@ async fn a_multi_delete_without_a_digest_gets_one() {
     let house = House::open().await;
     let mut client = house.client().await;
     let xml = "<Delete><Object><Key>a</Key></Object></Delete>";
-    client.write(format!("POST /?delete HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{xml}", xml.len())).await;
+    client
+        .write(format!(
+            "POST /?delete HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{xml}",
+            xml.len()
+        ))
+        .await;
     let mut upstream = house.upstream().await;
     let (head, body) = upstream.message().await;
     // MD5 of the body above, base64, computed with a separate tool.
