@@ -1,5 +1,7 @@
 //! Who exists: permanent keys, roles, web identities, and the temporary keys issued to them.
 
+mod random;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -7,8 +9,6 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::policy::Policy;
 use crate::clock::Clock;
@@ -335,9 +335,9 @@ impl Accounts {
         let life = known.key_life.unwrap_or(grant.duration);
         let policy_length = grant.policy.as_ref().map_or(0, Policy::length);
         let key = Arc::new(TemporaryKey {
-            secret_id: random_id(),
-            secret_key: random_key(),
-            token: random_token(policy_length),
+            secret_id: random::id(),
+            secret_key: random::key(),
+            token: random::token(policy_length),
             issued_at: now_unix,
             expires_at: now_unix.saturating_add(life),
             policy: grant.policy,
@@ -444,33 +444,6 @@ impl Accounts {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-const ID_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// 68 characters with `-` and `_`, as the real ids of temporary keys.
-fn random_id() -> String {
-    format!("AKID{}-_{}", random_text(31), random_text(31))
-}
-
-/// Base64 with `/` and `=`, as real temporary keys often are.
-fn random_key() -> String {
-    loop {
-        let bytes: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
-        let key = STANDARD.encode(bytes);
-        if key.contains('/') {
-            return key;
-        }
-    }
-}
-
-/// 200 characters and more as the policy grows, at most 4096.
-fn random_token(policy_length: usize) -> String {
-    random_text((200 + policy_length).min(4096))
-}
-
-fn random_text(length: usize) -> String {
-    (0..length).map(|_| char::from(fastrand::choice(ID_LETTERS).copied().unwrap_or(b'A'))).collect()
 }
 
 #[cfg(test)]

@@ -181,21 +181,14 @@ fn wildcard_matches(pattern: &str, text: &str) -> bool {
     let Some(mut left) = text.strip_prefix(head) else {
         return false;
     };
-    let mut pieces = rest.split('*').peekable();
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() {
-            return left.ends_with(piece);
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for piece in middle.split('*') {
+        match left.split_once(piece) {
+            Some((_, after)) => left = after,
+            None => return false,
         }
-        let Some((_, after)) = left
-            .split_once(piece)
-            .filter(|_| !piece.is_empty())
-            .or_else(|| piece.is_empty().then_some(("", left)))
-        else {
-            return false;
-        };
-        left = after;
     }
-    true
+    left.ends_with(tail)
 }
 
 /// Percent-decodes once, `+` meaning a space; a broken escape stays as it is.

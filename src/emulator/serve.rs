@@ -249,7 +249,7 @@ pub(super) struct AnswerBody {
 
 enum Manner {
     Whole,
-    Truncated,
+    Truncated { flushed: bool },
     Dripping { pause: Duration, until: Pin<Box<Sleep>> },
 }
 
@@ -260,7 +260,7 @@ impl AnswerBody {
 
     fn truncated(whole: &Bytes, bytes: u64) -> Self {
         let kept = usize::try_from(bytes).unwrap_or(usize::MAX).min(whole.len());
-        Self { rest: whole.slice(..kept), manner: Manner::Truncated }
+        Self { rest: whole.slice(..kept), manner: Manner::Truncated { flushed: false } }
     }
 
     fn dripping(whole: Bytes, pause: Duration) -> Self {
@@ -284,17 +284,25 @@ impl Body for AnswerBody {
                 until.as_mut().reset(tokio::time::Instant::now() + *pause);
                 rest.split_to(1)
             }
-            Manner::Truncated if rest.is_empty() => {
+            Manner::Truncated { flushed: true } => {
                 return Poll::Ready(Some(Err("cut short on purpose".into())));
             }
-            Manner::Whole | Manner::Truncated | Manner::Dripping { .. } => std::mem::take(rest),
+            Manner::Truncated { flushed } if rest.is_empty() => {
+                // hyper sends what it has when a body makes it wait, and drops it on an error.
+                *flushed = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Manner::Whole | Manner::Truncated { .. } | Manner::Dripping { .. } => {
+                std::mem::take(rest)
+            }
         };
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.manner {
-            Manner::Truncated => SizeHint::default(),
+            Manner::Truncated { .. } => SizeHint::default(),
             Manner::Whole | Manner::Dripping { .. } => SizeHint::with_exact(self.rest.len() as u64),
         }
     }
