@@ -1,7 +1,7 @@
 //! The emulator's signature check: known answers are accepted, any change to them is refused, and
 //! the strict form names what is missing.
 #![cfg(feature = "demo")]
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::sync::Arc;
 
