@@ -198,10 +198,10 @@ pub(super) fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Which rule a field line of `head` breaks, once `httparse` refused one. Not for the hot path.
+/// Which rule a field line of `head` breaks, once `httparse` refused a name. Not for the hot path.
 pub(super) fn field_line_fault(head: &[u8]) -> HeadFault {
     let lines = head.split(|&b| b == b'\n').skip(1).map(|l| l.strip_suffix(b"\r").unwrap_or(l));
-    lines.filter(|line| !line.is_empty()).find_map(line_fault).unwrap_or(HeadFault::FieldValue)
+    lines.filter(|line| !line.is_empty()).find_map(line_fault).unwrap_or(HeadFault::FieldName)
 }
 
 fn line_fault(line: &[u8]) -> Option<HeadFault> {

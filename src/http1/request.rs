@@ -95,7 +95,8 @@ fn explain(error: Error, head: &[u8], limits: &Limits) -> RequestFault {
     }
     match error {
         Error::TooManyHeaders => HeadFault::TooManyFields.into(),
-        Error::HeaderName | Error::HeaderValue => fields::field_line_fault(head).into(),
+        Error::HeaderName => fields::field_line_fault(head).into(),
+        Error::HeaderValue => HeadFault::ControlByte.into(),
         Error::Token | Error::Version | Error::NewLine | Error::Status => {
             request_line_fault(head, limits)
         }
@@ -110,7 +111,7 @@ fn request_line_fault(head: &[u8], limits: &Limits) -> RequestFault {
         _ if !syntax::is_token(method) || method.len() > METHOD_BYTES => RequestFault::BadMethod,
         None | Some([] | [b' ', ..] | [.., b' ']) => RequestFault::MalformedRequestLine,
         Some(target) if target.len() > limits.target_bytes => RequestFault::TargetTooLong,
-        Some(target) if target.contains(&b' ') => RequestFault::BlankInTarget,
+        Some(target) if target.iter().any(|b| b" \t".contains(b)) => RequestFault::BlankInTarget,
         Some(target) if str::from_utf8(target).is_err() => RequestFault::TargetNotUtf8,
         Some(_) => RequestFault::MalformedRequestLine,
     }

@@ -63,7 +63,7 @@ impl Trailers {
             (true, b'\n') => self.end_line()?,
             (false, b'\r') => self.after_cr = true,
             (true, _) => return Err(BodyFault::TrailerLine),
-            (false, _) if syntax::has_control(&[byte], true) => return Err(BodyFault::TrailerLine),
+            (false, _) if syntax::has_control(&[byte]) => return Err(BodyFault::TrailerLine),
             // Two bytes are kept free for this line's CR LF.
             (false, _) if self.bytes.len() + 2 >= MAX_BYTES || self.lines >= MAX_LINES => {
                 return Err(BodyFault::TrailersTooLarge);
