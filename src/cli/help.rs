@@ -1,0 +1,43 @@
+//! Help texts that clap does not make.
+
+use std::fmt::Write as _;
+
+use super::arguments::alias;
+use crate::config::keys::SETTINGS;
+
+/// Below the short help.
+pub(super) const AFTER: &str = "\
+upstream.region of config.toml is --upstream-region and
+COS_AUTH_PROXY_UPSTREAM_REGION too, and so is every setting. Secrets never are:
+a setting names the variable or file that holds one; TENCENTCLOUD_SECRET_ID,
+_SECRET_KEY and _TOKEN are found by themselves.
+
+  cos-auth-proxy run --bucket examplebucket-1250000000 --region ap-guangzhou
+
+Exit codes: 0 clean, 64 usage or configuration, 69 cannot bind or reach,
+70 bug, 75 out of time";
+
+/// `--help-all`: every setting as a flag, with its default.
+pub(super) fn all() -> String {
+    let mut text = String::from(
+        "Settings of cos-auth-proxy. The environment variable of --upstream-region is \
+         COS_AUTH_PROXY_UPSTREAM_REGION,\nits key in config.toml is upstream.region. Lists and \
+         routes are written in config.toml only.\n",
+    );
+    let mut open = "";
+    for setting in SETTINGS.iter().filter(|s| s.is_scalar() && s.available) {
+        let (section, _) = setting.section_and_key();
+        if section != open {
+            let _ = writeln!(text, "\n{}", setting.own_path().rsplit_once('.').map_or("", |p| p.0));
+            open = section;
+        }
+        let also = alias(setting).map(|alias| format!(", --{alias}")).unwrap_or_default();
+        let flag = format!("--{} {}{also}", setting.flag(), setting.kind.placeholder());
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!(" [{default}]"),
+        };
+        let _ = writeln!(text, "  {flag:<52} {}{default}", setting.help);
+    }
+    text
+}

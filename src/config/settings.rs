@@ -1,0 +1,102 @@
+//! The checked settings of all rooms.
+
+use std::time::Duration;
+
+use super::{
+    environment::Environment,
+    key_sets::{KeyNote, key_sets},
+    layers::Layers,
+    listen,
+    problem::Problems,
+    upstream,
+};
+use crate::{
+    control::ControlSettings,
+    credential::KeySetSettings,
+    log::{LogFormat, LogSettings},
+    proxy::ProxySettings,
+    telemetry::TelemetrySettings,
+    transport::TransportSettings,
+};
+
+/// Everything a running proxy is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Admission and names.
+    pub proxy: ProxySettings,
+    /// Sockets, buffers, deadlines.
+    pub transport: TransportSettings,
+    /// Where keys come from; at least one.
+    pub keys: Vec<KeySetSettings>,
+    /// How `keys` were understood, one note each.
+    pub key_notes: Vec<KeyNote>,
+    /// `/metrics` and health.
+    pub telemetry: TelemetrySettings,
+    /// Orders of the operator.
+    pub control: ControlSettings,
+    /// Logs.
+    pub log: LogSettings,
+    /// How long running requests may take to end. `shutdown.grace`
+    pub shutdown_grace: Duration,
+}
+
+/// Where a running proxy is asked: all that `status` and its like need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// Health and metrics.
+    pub telemetry: TelemetrySettings,
+    /// Orders.
+    pub control: ControlSettings,
+}
+
+pub(super) fn settings(
+    layers: &Layers,
+    environment: &dyn Environment,
+    problems: &mut Problems,
+) -> Settings {
+    let doors = listen::doors(layers, problems);
+    let proxy = upstream::proxy(layers, problems);
+    let transport = upstream::transport(layers, doors.data, problems);
+    let (keys, key_notes) = key_sets(layers, environment, problems);
+    Settings {
+        proxy,
+        transport,
+        keys,
+        key_notes,
+        telemetry: doors.telemetry,
+        control: doors.control,
+        log: log(layers, problems),
+        shutdown_grace: layers.span("shutdown.grace"),
+    }
+}
+
+pub(super) fn addresses(layers: &Layers, problems: &mut Problems) -> Addresses {
+    let doors = listen::doors(layers, problems);
+    Addresses { telemetry: doors.telemetry, control: doors.control }
+}
+
+fn log(layers: &Layers, problems: &mut Problems) -> LogSettings {
+    let level = layers.text("log.level").unwrap_or_else(|| "info".to_owned());
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let fits = |part: &str| {
+        let level = part.split_once('=').map_or(part, |(_, level)| level);
+        levels.contains(&level.trim().to_ascii_lowercase().as_str())
+    };
+    if !level.split(',').all(fits) {
+        problems.add_value(
+            "log.level",
+            &layers.origin("log.level"),
+            "must be error, warn, info, debug or trace, or a list such as \
+             \"cos_auth_proxy::credential=debug,info\"",
+        );
+    }
+    LogSettings {
+        format: match layers.text("log.format").as_deref() {
+            Some("json") => LogFormat::Json,
+            Some("human") => LogFormat::Human,
+            _ => LogFormat::Auto,
+        },
+        level,
+        access: layers.flag("log.access"),
+    }
+}
