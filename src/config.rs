@@ -16,6 +16,7 @@ mod problem;
 mod refresh;
 mod settings;
 mod show;
+mod summary;
 mod upstream;
 mod value;
 
@@ -25,10 +26,12 @@ pub use environment::{CONFIG_VARIABLE, Environment, ProcessEnvironment};
 pub use file::part_of_a_key;
 pub use key_sets::KeyNote;
 pub use layers::{FlagText, Held, Layers};
+pub use listen::Door;
 pub use nearest::{did_you_mean, nearest};
 pub use problem::{Origin, Problem, Problems};
 pub use settings::{Addresses, Settings};
 pub use show::show;
+pub use summary::summary;
 pub use value::{Kind, Value, span_text};
 
 /// Where settings are looked for.

@@ -1,5 +1,7 @@
 //! The program as a user runs it: what it prints and how it exits.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test complains")]
+
 use std::{
     fs,
     io::{Read, Write},

@@ -176,12 +176,10 @@ fn time(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// clap's own texts repeat what was typed, and somebody may have typed a secret.
+#[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds")]
 fn explain(error: &clap::Error) -> NoCall {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return NoCall::Shown(error.render().to_string());
-        }
-        _ => {}
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return NoCall::Shown(error.render().to_string());
     }
     let culprit = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(text)) => text.as_str(),
@@ -246,9 +244,10 @@ fn value(error: &clap::Error, culprit: &str) -> String {
     {
         return format!("{culprit} must be one of {}", allowed.join(", "));
     }
-    match error.kind() {
-        ErrorKind::ValueValidation => format!("{culprit} must be a time such as 60s"),
-        _ => format!("{culprit} needs a value"),
+    if error.kind() == ErrorKind::ValueValidation {
+        format!("{culprit} must be a time such as 60s")
+    } else {
+        format!("{culprit} needs a value")
     }
 }
 

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::{BUG, CLEAN, OUT_OF_TIME, Terminal, UNAVAILABLE, status};
-use crate::{config::Addresses, server::ListenAddress};
+use crate::config::{Addresses, Door};
 
 /// What the operator wants of a running proxy.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ async fn wait(addresses: &Addresses, timeout: Duration) -> Result<String, (u8, S
 }
 
 async fn health(addresses: &Addresses) -> Result<String, String> {
-    let Some(address) = addresses.telemetry.address.first() else {
+    let Some(address) = addresses.telemetry.first() else {
         return Err("telemetry.address is empty, so readiness cannot be asked".to_owned());
     };
     let answer = send(address, "telemetry.address", Method::GET, "/readyz").await?;
@@ -105,7 +105,7 @@ async fn health(addresses: &Addresses) -> Result<String, String> {
 }
 
 async fn control(addresses: &Addresses, method: Method, path: &str) -> Result<String, String> {
-    let Some(address) = addresses.control.address.first() else {
+    let Some(address) = addresses.control.first() else {
         return Err("control.address is empty, so nothing can be asked".to_owned());
     };
     let answer = send(address, "control.address", method, path).await?;
@@ -117,23 +117,18 @@ async fn control(addresses: &Addresses, method: Method, path: &str) -> Result<St
     Err(told.map_or_else(|| format!("refused with status {}", answer.status), str::to_owned))
 }
 
-async fn send(
-    address: &ListenAddress,
-    setting: &str,
-    method: Method,
-    path: &str,
-) -> Result<Answer, String> {
+async fn send(address: &Door, setting: &str, method: Method, path: &str) -> Result<Answer, String> {
     // reqwest asks for a TLS provider even where there is no TLS; a second install changes nothing.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let builder = Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(PATIENCE);
     let (builder, authority, shown) = match address {
-        ListenAddress::Tcp(address) => {
-            let address = reachable(*address);
-            (builder, address.to_string(), address.to_string())
+        Door::Tcp(address) => {
+            let address = reachable(*address).to_string();
+            (builder, address.clone(), address)
         }
-        ListenAddress::Unix(socket) => {
-            let shown = format!("unix:{}", socket.display());
-            (builder.unix_socket(socket.as_path()), "localhost".to_owned(), shown)
+        Door::Unix(socket) => {
+            let builder = builder.unix_socket(socket.as_path());
+            (builder, "localhost".to_owned(), address.to_string())
         }
     };
     let client = builder.build().or(Err("cannot make an HTTP client"))?;
@@ -161,7 +156,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
 }

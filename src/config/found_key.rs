@@ -49,7 +49,7 @@ pub(super) fn usual(environment: &dyn Environment, problems: &mut Problems) -> O
         match (id, key) {
             (Some(id), Some(key)) => {
                 let token = token(environment, problems);
-                return assemble(id, key, token, problems);
+                return assemble(&id, &key, token, problems);
             }
             (None, None) => {}
             (Some(id), None) => {
@@ -75,7 +75,7 @@ pub(super) fn named(
     let mut part = |name: &str| named_part(layers, set, name, environment, problems);
     let (id, key, token) = (part("secret_id"), part("secret_key"), part("token"));
     match (id, key) {
-        (Some(id), Some(key)) => assemble(id, key, token, problems),
+        (Some(id), Some(key)) => assemble(&id, &key, token, problems),
         (_, _) => None,
     }
 }
@@ -163,11 +163,11 @@ fn named_part(
     }
 }
 
-fn assemble(id: Part, key: Part, token: Option<Part>, problems: &mut Problems) -> Option<Found> {
+fn assemble(id: &Part, key: &Part, token: Option<Part>, problems: &mut Problems) -> Option<Found> {
     let mut names = vec![id.name.clone(), key.name.clone()];
     let mut refuse = |part: &Part, fault| problems.add("key", format!("{} {fault}", part.name));
-    let secret_id = SecretId::new(&id.text).map_err(|fault| refuse(&id, fault));
-    let secret_key = SecretKey::new(&key.text).map_err(|fault| refuse(&key, fault));
+    let secret_id = SecretId::new(&id.text).map_err(|fault| refuse(id, fault));
+    let secret_key = SecretKey::new(&key.text).map_err(|fault| refuse(key, fault));
     let session_token = token
         .as_ref()
         .map(|part| SessionToken::new(&part.text).map_err(|fault| refuse(part, fault)))

@@ -1,6 +1,6 @@
 //! Checks where clients, metrics and orders come in.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use crate::{
     control::ControlSettings, proxy::PathStyle, server, telemetry::TelemetrySettings, transport,
@@ -11,15 +11,41 @@ use super::{layers::Layers, problem::Problems};
 /// The three kinds of doors, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doors {
-    pub(super) data: Vec<transport::ListenAddress>,
-    pub(super) telemetry: TelemetrySettings,
-    pub(super) control: ControlSettings,
+    pub(super) data: Vec<Door>,
+    pub(super) telemetry: Vec<Door>,
+    pub(super) control: Vec<Door>,
 }
 
+impl Doors {
+    pub(super) fn transport(&self) -> Vec<transport::ListenAddress> {
+        self.data.iter().cloned().map(into_transport).collect()
+    }
+
+    pub(super) fn telemetry(&self) -> TelemetrySettings {
+        TelemetrySettings { address: self.telemetry.iter().cloned().map(into_server).collect() }
+    }
+
+    pub(super) fn control(&self) -> ControlSettings {
+        ControlSettings { address: self.control.iter().cloned().map(into_server).collect() }
+    }
+}
+
+/// An address, as `config.toml` writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Door {
+pub enum Door {
+    /// TCP.
     Tcp(SocketAddr),
+    /// A unix socket at this absolute path.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Reads all addresses; wide ones are refused where they would do harm.
@@ -48,11 +74,7 @@ pub(super) fn doors(layers: &Layers, problems: &mut Problems) -> Doors {
     }
     let named = [("listen", &data), ("telemetry", &telemetry), ("control", &control)];
     refuse_shared(layers, &named, problems);
-    Doors {
-        data: data.into_iter().map(into_transport).collect(),
-        telemetry: TelemetrySettings { address: telemetry.into_iter().map(into_server).collect() },
-        control: ControlSettings { address: control.into_iter().map(into_server).collect() },
-    }
+    Doors { data, telemetry, control }
 }
 
 /// How a bare path is read.

@@ -6,7 +6,7 @@ use super::{
     environment::Environment,
     key_sets::{KeyNote, key_sets},
     layers::Layers,
-    listen,
+    listen::{self, Door},
     problem::Problems,
     upstream,
 };
@@ -44,9 +44,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// Health and metrics.
-    pub telemetry: TelemetrySettings,
+    pub telemetry: Vec<Door>,
     /// Orders.
-    pub control: ControlSettings,
+    pub control: Vec<Door>,
 }
 
 pub(super) fn settings(
@@ -56,15 +56,15 @@ pub(super) fn settings(
 ) -> Settings {
     let doors = listen::doors(layers, problems);
     let proxy = upstream::proxy(layers, problems);
-    let transport = upstream::transport(layers, doors.data, problems);
+    let transport = upstream::transport(layers, doors.transport(), problems);
     let (keys, key_notes) = key_sets(layers, environment, problems);
     Settings {
         proxy,
         transport,
         keys,
         key_notes,
-        telemetry: doors.telemetry,
-        control: doors.control,
+        telemetry: doors.telemetry(),
+        control: doors.control(),
         log: log(layers, problems),
         shutdown_grace: layers.span("shutdown.grace"),
     }

@@ -170,12 +170,8 @@ impl Kind {
     }
 
     fn number(self, number: u64) -> Option<Value> {
-        match self {
-            Self::Size(least, most) | Self::Count(least, most) => {
-                (least..=most).contains(&number).then_some(Value::Number(number))
-            }
-            _ => None,
-        }
+        let (Self::Size(least, most) | Self::Count(least, most)) = self else { return None };
+        (least..=most).contains(&number).then_some(Value::Number(number))
     }
 }
 
