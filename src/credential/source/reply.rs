@@ -72,8 +72,9 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Fetched, ReplyError> 
     let id = part(object, &ID, "secret id")?;
     let secret = part(object, &SECRET, "secret key")?;
     let token = part(object, &TOKEN, "session token")?;
-    let expires_at =
-        expiry(path, now).ok_or(ReplyError::Missing { what: "expiry that can be read" })?;
+    let expires_at = expiry(path, now)
+        .filter(|at| at.unix_seconds() <= LAST_SECOND)
+        .ok_or(ReplyError::Missing { what: "expiry that can be read" })?;
     let credential = Credential {
         id: SecretId::new(id).map_err(|fault| ReplyError::Bad { what: "secret id", fault })?,
         secret: SecretKey::new(secret)
@@ -88,6 +89,8 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Fetched, ReplyError> 
     Ok(Fetched { credential, request_id })
 }
 
+/// The last second of the year 9999: nothing later can be written as a date.
+const LAST_SECOND: u64 = 253_402_300_799;
 const ID: [&str; 3] = ["tmpsecretid", "secretid", "accesskeyid"];
 const SECRET: [&str; 3] = ["tmpsecretkey", "secretkey", "secretaccesskey"];
 const TOKEN: [&str; 4] = ["sessiontoken", "token", "securitytoken", "xcossecuritytoken"];

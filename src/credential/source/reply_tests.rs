@@ -238,6 +238,21 @@ proptest! {
     }
 
     #[test]
+    fn any_expiry_that_is_taken_can_be_written_as_a_date(end: u64, lease: u64) {
+        for expiry in [
+            json!({ "expiredTime": end }),
+            json!({ "expiration": end.to_string() }),
+            json!({ "lease_duration": lease }),
+        ] {
+            let mut reply = json!({ "secretId": "i", "secretKey": "s", "token": "t" });
+            reply.as_object_mut().unwrap().extend(expiry.as_object().unwrap().clone());
+            if let Ok(fetched) = read(&reply) {
+                prop_assert!(!fetched.credential.expires_at.unwrap().to_string().is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn no_bytes_make_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         drop(parse(&body, NOW));
     }
