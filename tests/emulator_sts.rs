@@ -266,7 +266,19 @@ fn signed_call(
     action: &str,
     body: &str,
 ) -> Vec<u8> {
-    let date = Timestamp::from_unix_seconds(now).to_string()[..10].to_owned();
+    signed_on(Timestamp::from_unix_seconds(now), to, (id, key, token), now, action, body)
+}
+
+/// Signs with the date of another instant than the request's own.
+fn signed_on(
+    day: Timestamp,
+    to: SocketAddr,
+    (id, key, token): (&str, &str, Option<&str>),
+    now: u64,
+    action: &str,
+    body: &str,
+) -> Vec<u8> {
+    let date = day.to_string()[..10].to_owned();
     let canonical = format!(
         "POST\n/\n\ncontent-type:application/json\nhost:{to}\n\ncontent-type;host\n{}",
         hex(&Sha256::digest(body))
@@ -512,6 +524,21 @@ async fn callers_learn_who_they_are_and_unknown_actions_are_named() {
     assert_eq!(role["UserId"], "cos-sidecar:pod-0");
     assert_eq!(role["Type"], "CAMRole");
     assert_eq!(house.error("DeleteEverything", json!({})).await, "InvalidAction");
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_signature_scoped_to_another_day_than_its_time_is_refused() {
+    let house = House::new().await;
+    for (day, accepted) in [(NOW, true), (NOW - 86_400, false), (NOW + 86_400, false)] {
+        let day = Timestamp::from_unix_seconds(day);
+        let key = (ID, KEY, None);
+        let request = signed_on(day, house.sts, key, NOW, "GetCallerIdentity", "{}");
+        let answer = exchange(house.sts, &request).await.unwrap().json();
+        let code = &answer["Response"]["Error"]["Code"];
+        assert_eq!(code.is_null(), accepted, "{day}");
+        assert!(accepted || code == "AuthFailure.SignatureFailure", "{code}");
+    }
     house.end().await;
 }
 
