@@ -1,12 +1,53 @@
-//! Puts the rooms together and runs them until told to end.
+//! Puts the rooms together, opens the house and closes it.
 
-use crate::config::Settings;
+mod limits;
+mod online;
+
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    config::Settings,
+    control::{self, Control, ControlActions, ControlError, UnknownKeys},
+    credential::{self, KeyMetrics, KeyReader, RefresherHandle},
+    log::{self, LogError, LogHandle},
+    metrics::{Labels, Meters, Registry},
+    proxy::{Gate, Method, Operation, Reason, Scheme},
+    server::{ListenAddress, Listener},
+    shutdown::Shutdown,
+    telemetry::{Health, Telemetry},
+    transport::{self, BindError, Parts, Transport},
+};
+
+pub use online::check_online;
+
+/// This version, as `version`, `status` and `build_info` tell it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long the services of the operator may take to end, once the data path has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Why the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitReason {
     /// As it was told to.
     Clean,
+    /// The settings cannot be carried out.
+    Configuration,
     /// An address could not be bound.
     CannotBind,
     /// A mistake in this program.
@@ -21,6 +62,7 @@ impl ExitReason {
     pub const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
+            Self::Configuration => 64,
             Self::CannotBind => 69,
             Self::Bug => 70,
             Self::DrainDeadline => 75,
@@ -28,16 +70,373 @@ impl ExitReason {
     }
 }
 
-/// Serves until told to end.
-#[must_use]
-pub fn run(_settings: Settings) -> ExitReason {
-    ExitReason::Bug
+/// Why the house does not open. The text names the address or setting and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A data port cannot be had.
+    #[error(transparent)]
+    Data(#[from] BindError),
+    /// The telemetry port cannot be had.
+    #[error(
+        "cannot listen for telemetry on {address}: {error}; choose another with --telemetry-address"
+    )]
+    Telemetry {
+        /// As configured.
+        address: ListenAddress,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The control port cannot be had.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A key set cannot be kept.
+    #[error(transparent)]
+    Keys(#[from] credential::StartError),
+    /// The data threads cannot start.
+    #[error(transparent)]
+    Threads(#[from] transport::StartError),
+    /// The logs cannot be set up.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The operating system gave no event queue.
+    #[error("cannot start the control thread: {0}")]
+    Runtime(#[from] io::Error),
 }
 
-/// Gets one key and sends one HEAD to the bucket.
-///
-/// # Errors
-/// What failed and what to do.
-pub fn check_online(_settings: &Settings) -> Result<String, String> {
-    Err("not built yet".to_owned())
+impl StartError {
+    fn exit_reason(&self) -> ExitReason {
+        match self {
+            Self::Data(_) | Self::Telemetry { .. } | Self::Control(_) => ExitReason::CannotBind,
+            Self::Keys(_) | Self::Log(_) | Self::Threads(transport::StartError::Tls(_)) => {
+                ExitReason::Configuration
+            }
+            Self::Threads(transport::StartError::Thread(_)) | Self::Runtime(_) => ExitReason::Bug,
+        }
+    }
+}
+
+/// Serves until SIGTERM, SIGINT or an order to quit, then drains.
+#[must_use]
+pub fn run(settings: Settings) -> ExitReason {
+    let started = log::init(&settings.log).map_err(StartError::from).and_then(|log| {
+        limits::prepare(settings.transport.connections);
+        let app = App::bind(settings)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("control")
+            .build()?;
+        runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()))
+    });
+    started.unwrap_or_else(|error| {
+        // The logs may be what failed, and a person is waiting.
+        drop(writeln!(io::stderr(), "cos-auth-proxy: {error}"));
+        error.exit_reason()
+    })
+}
+
+/// An opened house: every address is bound, nothing runs.
+pub struct App {
+    settings: Settings,
+    transport: Transport,
+    telemetry: Vec<Listener>,
+    control: Vec<Listener>,
+    watcher: Option<oneshot::Sender<StatusReader>>,
+}
+
+/// Tells how a running house is doing.
+pub type StatusReader = Box<dyn Fn() -> control::Status + Send + Sync>;
+
+/// Where an opened house listens, ports resolved.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// Data.
+    pub data: Vec<ListenAddress>,
+    /// `/metrics` and health.
+    pub telemetry: Vec<ListenAddress>,
+    /// Orders.
+    pub control: Vec<ListenAddress>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("bound", &self.bound()).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Binds every address. Clients that connect now wait in the kernel.
+    ///
+    /// # Errors
+    /// [`StartError`] for the first address that cannot be had.
+    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+        let transport = Transport::bind(settings.transport.clone())?;
+        let telemetry = settings.telemetry.address.iter().map(|address| {
+            Listener::bind(address)
+                .map_err(|error| StartError::Telemetry { address: address.clone(), error })
+        });
+        let telemetry = telemetry.collect::<Result<_, _>>()?;
+        let control = Control::bind(&settings.control)?;
+        Ok(Self { settings, transport, telemetry, control, watcher: None })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn bound(&self) -> Bound {
+        let addresses =
+            |listeners: &[Listener]| listeners.iter().map(|l| l.address().clone()).collect();
+        Bound {
+            data: self.transport.addresses(),
+            telemetry: addresses(&self.telemetry),
+            control: addresses(&self.control),
+        }
+    }
+
+    /// Gets, once the house runs, a way to look at it.
+    pub fn watch(&mut self) -> oneshot::Receiver<StatusReader> {
+        let (watcher, watched) = oneshot::channel();
+        self.watcher = Some(watcher);
+        watched
+    }
+
+    /// Serves until `stop` completes or control orders the end, then drains. A second completion of
+    /// `stop` cuts the drain short.
+    ///
+    /// # Errors
+    /// [`StartError`] when keys or threads cannot be started.
+    pub async fn run(
+        self,
+        clock: Clock,
+        log: Option<LogHandle>,
+        mut stop: impl Stop,
+    ) -> Result<ExitReason, StartError> {
+        let bound = self.bound();
+        let Self { settings, transport, telemetry, control, watcher } = self;
+        let (shutdown, quit) = (Shutdown::new(), CancellationToken::new());
+        let mut registry = Registry::new(VERSION, clock.now().unix_seconds());
+        let key_metrics = KeyMetrics::register(registry.room());
+        let threads = transport.threads();
+        let meters = Meters::new(labels(), threads);
+        registry.room().register_collector(Box::new(Arc::clone(&meters)));
+
+        let started =
+            settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
+        let (readers, refreshers): (Vec<_>, Vec<_>) =
+            started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let Some(keys) = readers.first().cloned() else { return Ok(ExitReason::Configuration) };
+        let running = transport.start(&Parts {
+            gate: Arc::new(Gate::new(&settings.proxy)),
+            keys,
+            clock: clock.clone(),
+            meters: Arc::clone(&meters),
+            scheme: usual_scheme(&settings),
+        })?;
+
+        let view = View {
+            bound,
+            threads,
+            readers,
+            meters,
+            draining: Arc::default(),
+            started_at: clock.now(),
+            clock,
+        };
+        let view = Arc::new(view);
+        let health =
+            Health::new(view.clock.clone(), view.readers.clone(), Arc::clone(&view.draining));
+        let service = Telemetry::new(registry, health);
+        for listener in telemetry {
+            let serving = Arc::clone(&service).serve(listener, shutdown.clone());
+            shutdown.spawn("telemetry", log_failure("telemetry", serving));
+        }
+        let service = Control::new(actions(&view, refreshers, log, &quit, &shutdown));
+        for listener in control {
+            let serving = Arc::clone(&service).serve(listener, shutdown.clone());
+            shutdown.spawn("control", log_failure("control", serving));
+        }
+        view.log_start();
+        if let Some(watcher) = watcher {
+            let view = Arc::clone(&view);
+            drop(watcher.send(Box::new(move || view.status())));
+        }
+
+        tokio::select! {
+            () = stop.next() => {}
+            () = quit.cancelled() => tracing::info!("told to quit by control"),
+        }
+        view.draining.store(true, Ordering::Relaxed);
+        tracing::info!(requests_in_flight = view.meters.requests_in_flight(), grace = ?settings.shutdown_grace, "draining");
+        let clean = tokio::select! {
+            clean = running.drain(settings.shutdown_grace) => clean,
+            // In a hurry; but nothing is lost when nothing was under way.
+            () = stop.next() => view.meters.requests_in_flight() == 0,
+        };
+        shutdown.begin();
+        shutdown.finished(LAST_ANSWERS).await;
+        if clean {
+            tracing::info!("ended");
+            return Ok(ExitReason::Clean);
+        }
+        tracing::warn!(
+            requests_in_flight = view.meters.requests_in_flight(),
+            "ended before every request was complete"
+        );
+        Ok(ExitReason::DrainDeadline)
+    }
+}
+
+/// What `status` shows.
+struct View {
+    bound: Bound,
+    threads: usize,
+    readers: Vec<KeyReader>,
+    meters: Arc<Meters>,
+    draining: Arc<AtomicBool>,
+    started_at: Timestamp,
+    clock: Clock,
+}
+
+impl View {
+    fn log_start(&self) {
+        tracing::info!(
+            version = VERSION,
+            data = %list(&self.bound.data),
+            telemetry = %list(&self.bound.telemetry),
+            control = %list(&self.bound.control),
+            data_threads = self.threads,
+            "listening"
+        );
+    }
+
+    fn status(&self) -> control::Status {
+        let now = self.clock.now();
+        control::Status {
+            version: VERSION,
+            started_at: self.started_at.to_string(),
+            uptime_seconds: now.since(self.started_at).as_secs(),
+            listen: self.bound.data.iter().map(ToString::to_string).collect(),
+            draining: self.draining.load(Ordering::Relaxed),
+            data_threads: self.threads,
+            requests_in_flight: self.meters.requests_in_flight(),
+            requests_total: self.meters.requests_total(),
+            client_connections: self.meters.client_connections(),
+            clock_offset_millis: self.clock.offset_millis(),
+            keys: self.readers.iter().map(|reader| key_status(reader.status(now), now)).collect(),
+        }
+    }
+}
+
+fn key_status(keys: credential::KeyStatus, now: Timestamp) -> control::KeyStatus {
+    let seconds = |at: Timestamp| i64::try_from(at.unix_seconds()).unwrap_or(i64::MAX);
+    control::KeyStatus {
+        name: keys.name,
+        source: keys.source.to_owned(),
+        usable: keys.usable,
+        secret_id: keys.secret_id,
+        received_at: keys.received_at.map(|at| at.to_string()),
+        expires_at: keys.expires_at.map(|at| at.to_string()),
+        expires_in_seconds: keys.expires_at.map(|at| seconds(at) - seconds(now)),
+        next_refresh_at: keys.next_refresh_at.map(|at| at.to_string()),
+        last_error: keys.last_error,
+        swaps: keys.swaps,
+        forced_refreshes: keys.forced_refreshes,
+    }
+}
+
+/// What control may order.
+fn actions(
+    view: &Arc<View>,
+    refreshers: Vec<RefresherHandle>,
+    log: Option<LogHandle>,
+    quit: &CancellationToken,
+    shutdown: &Shutdown,
+) -> ControlActions {
+    let (quit, shutdown, view) = (quit.clone(), shutdown.clone(), Arc::clone(view));
+    ControlActions {
+        refresh: Box::new(move |name| {
+            let known = || refreshers.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>();
+            let meant = |r: &&RefresherHandle| name.is_none_or(|name| name == r.name());
+            let chosen: Vec<_> = refreshers.iter().filter(meant).cloned().collect();
+            if chosen.is_empty() {
+                return Err(UnknownKeys {
+                    name: name.unwrap_or_default().to_owned(),
+                    known: known(),
+                });
+            }
+            let names = chosen.iter().map(|r| r.name().to_owned()).collect();
+            for refresher in chosen {
+                shutdown.spawn("refresh by order", async move {
+                    if let Err(error) = refresher.refresh_now().await {
+                        tracing::warn!(keys = refresher.name(), %error, "the ordered refresh failed");
+                    }
+                });
+            }
+            Ok(names)
+        }),
+        quit: Box::new(move || quit.cancel()),
+        set_log_level: Box::new(move |text| {
+            let log = log.as_ref().ok_or("the logs of this process are not its own")?;
+            log.set_level(text).map_err(|error| error.to_string())
+        }),
+        status: Box::new(move || view.status()),
+    }
+}
+
+fn labels() -> Labels {
+    // Made once per process; the metrics keep them to its end.
+    let names = |all: Vec<&'static str>| -> &'static [&'static str] { all.leak() };
+    Labels {
+        operations: names(Operation::ALL.iter().map(|o| o.name()).collect()),
+        methods: names(Method::ALL.iter().map(|m| m.name()).collect()),
+        reasons: names(Reason::ALL.iter().map(|r| r.name()).collect()),
+    }
+}
+
+fn usual_scheme(settings: &Settings) -> Scheme {
+    if settings.proxy.endpoint.starts_with("https:") { Scheme::Https } else { Scheme::Http }
+}
+
+fn list(addresses: &[ListenAddress]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+async fn log_failure(name: &'static str, serving: impl Future<Output = io::Result<()>>) {
+    if let Err(problem) = serving.await {
+        tracing::error!(service = name, %problem, "a service of the operator ended");
+    }
+}
+
+/// What ends a running house, more than once if need be.
+pub trait Stop {
+    /// Completes when the house shall close; called again while it drains.
+    fn next(&mut self) -> impl Future<Output = ()>;
+}
+
+/// SIGTERM or SIGINT.
+struct Signals {
+    terminate: Option<tokio::signal::unix::Signal>,
+    interrupt: Option<tokio::signal::unix::Signal>,
+}
+
+/// Stops at SIGTERM or SIGINT.
+#[must_use]
+pub fn until_signalled() -> impl Stop {
+    Signals { terminate: None, interrupt: None }
+}
+
+impl Stop for Signals {
+    async fn next(&mut self) {
+        // Registered here, on the control thread's runtime.
+        let terminate = self.terminate.take().or_else(|| signal(SignalKind::terminate()).ok());
+        let interrupt = self.interrupt.take().or_else(|| signal(SignalKind::interrupt()).ok());
+        let (Some(mut terminate), Some(mut interrupt)) = (terminate, interrupt) else {
+            return std::future::pending().await;
+        };
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "told to end");
+        self.terminate = Some(terminate);
+        self.interrupt = Some(interrupt);
+    }
 }

@@ -74,7 +74,9 @@ pub fn main(
     let inputs = Inputs { file, flags, environment };
     match command {
         Command::Run => run(&inputs, terminal),
-        Command::Demo { seed, key_life } => demo(seed, key_life, &inputs, terminal),
+        Command::Demo { seed, key_life, stand_in } => {
+            demo(seed, key_life, stand_in, &inputs, terminal)
+        },
         Command::Check { online } => match config::load(&inputs) {
             Ok(settings) => check::check(&settings, online, terminal),
             Err(problems) => refuse(&problems, terminal),
@@ -127,6 +129,7 @@ fn refuse(problems: &Problems, terminal: &mut Terminal) -> u8 {
 fn demo(
     seed: Option<std::path::PathBuf>,
     key_life: std::time::Duration,
+    stand_in: bool,
     inputs: &Inputs<'_>,
     terminal: &mut Terminal,
 ) -> u8 {
@@ -145,13 +148,14 @@ fn demo(
             return USAGE;
         }
     };
-    crate::demo::run(crate::demo::DemoOptions { seed, listen, key_life }).code()
+    crate::demo::run(crate::demo::DemoOptions { seed, listen, key_life, stand_in }).code()
 }
 
 #[cfg(not(feature = "demo"))]
 fn demo(
     _seed: Option<std::path::PathBuf>,
     _key_life: std::time::Duration,
+    _stand_in: bool,
     _inputs: &Inputs<'_>,
     terminal: &mut Terminal,
 ) -> u8 {

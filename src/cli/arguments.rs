@@ -66,6 +66,9 @@ pub(super) enum Command {
         /// Life of each key
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
         key_life: Duration,
+        /// Only the embedded COS and STS; print where they are as JSON
+        #[arg(long)]
+        stand_in: bool,
     },
     /// Say how the configuration is understood
     Check {
