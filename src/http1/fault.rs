@@ -58,6 +58,7 @@ faults! {
         BlankBeforeColon = "blank-before-colon", "a blank stands between a header name and its colon";
         MissingColon = "missing-colon", "a header line has no colon";
         FieldName = "bad-field-name", "a header name is empty or has a character that no name may have";
+        FieldValue = "bad-field-value", "a header value has a byte that no value may have";
         BadContentLength = "bad-content-length", "Content-Length is not one plain decimal number below 2^63";
         DuplicateContentLength = "duplicate-content-length", "Content-Length is given more than once";
         DuplicateTransferEncoding = "duplicate-transfer-encoding", "Transfer-Encoding is given more than once";

@@ -96,7 +96,7 @@ fn explain(error: Error, head: &[u8], limits: &Limits) -> RequestFault {
     match error {
         Error::TooManyHeaders => HeadFault::TooManyFields.into(),
         Error::HeaderName => fields::field_line_fault(head).into(),
-        Error::HeaderValue => HeadFault::ControlByte.into(),
+        Error::HeaderValue => HeadFault::FieldValue.into(),
         Error::Token | Error::Version | Error::NewLine | Error::Status => {
             request_line_fault(head, limits)
         }

@@ -87,7 +87,7 @@ fn explain(error: Error, head: &[u8], limits: &Limits) -> ResponseFault {
     match error {
         Error::TooManyHeaders => HeadFault::TooManyFields.into(),
         Error::HeaderName => fields::field_line_fault(head).into(),
-        Error::HeaderValue => HeadFault::ControlByte.into(),
+        Error::HeaderValue => HeadFault::FieldValue.into(),
         Error::Version => ResponseFault::UnsupportedVersion,
         Error::Token | Error::NewLine | Error::Status => ResponseFault::MalformedStatusLine,
     }
