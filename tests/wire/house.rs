@@ -18,27 +18,26 @@ use tokio::{
 };
 
 /// No step of a test may take longer: a hang is a failure that says where.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct House {
-    pub address: SocketAddr,
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
     upstream: TcpListener,
-    pub meters: Arc<Meters>,
-    pub writer: Option<KeyWriter>,
-    pub running: Option<Running>,
+    pub(crate) writer: Option<KeyWriter>,
+    pub(crate) running: Option<Running>,
 }
 
 /// What a test may change before the house opens.
-pub struct Plan {
-    pub transport: TransportSettings,
-    pub proxy: ProxySettings,
-    pub with_key: bool,
+pub(crate) struct Plan {
+    pub(crate) transport: TransportSettings,
+    pub(crate) proxy: ProxySettings,
+    pub(crate) with_key: bool,
     /// The upstream address refuses connections.
-    pub nobody_upstream: bool,
+    pub(crate) nobody_upstream: bool,
 }
 
 impl Plan {
-    pub fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         Self {
             transport: TransportSettings {
                 listen: vec![ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())],
@@ -78,7 +77,7 @@ impl Plan {
         }
     }
 
-    pub async fn open(mut self) -> House {
+    pub(crate) async fn open(mut self) -> House {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut target = upstream.local_addr().unwrap();
         if self.nobody_upstream {
@@ -109,15 +108,15 @@ impl Plan {
             gate: Arc::new(Gate::new(&self.proxy)),
             keys,
             clock,
-            meters: Arc::clone(&meters),
+            meters,
             scheme: Scheme::Http,
         };
         let running = Some(transport.start(&parts).unwrap());
-        House { address, upstream, meters, writer: Some(writer), running }
+        House { address, upstream, writer: Some(writer), running }
     }
 }
 
-pub fn example_key(clock: &Clock) -> Credential {
+pub(crate) fn example_key(clock: &Clock) -> Credential {
     Credential {
         id: SecretId::new("AKIDwiretestwiretestwiretest").unwrap(),
         secret: SecretKey::new("wiretestsecretkey").unwrap(),
@@ -128,17 +127,17 @@ pub fn example_key(clock: &Clock) -> Credential {
 }
 
 impl House {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Plan::usual().open().await
     }
 
     /// A client connection.
-    pub async fn client(&self) -> Wire {
+    pub(crate) async fn client(&self) -> Wire {
         Wire::new(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// The next connection the proxy opens towards upstream.
-    pub async fn upstream(&self) -> Wire {
+    pub(crate) async fn upstream(&self) -> Wire {
         let (stream, _) = timeout(PATIENCE, self.upstream.accept())
             .await
             .expect("no upstream connection")
@@ -147,28 +146,28 @@ impl House {
     }
 
     /// Whether the proxy opens a connection towards upstream within a moment.
-    pub async fn upstream_is_called(&self) -> bool {
+    pub(crate) async fn upstream_is_called(&self) -> bool {
         timeout(Duration::from_millis(100), self.upstream.accept()).await.is_ok()
     }
 
-    pub async fn drain(&mut self, patience: Duration) -> bool {
+    pub(crate) async fn drain(&mut self, patience: Duration) -> bool {
         self.running.take().unwrap().drain(patience).await
     }
 }
 
 /// One end of a connection, with what was read and not used.
-pub struct Wire {
-    pub stream: TcpStream,
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { stream, read: Vec::new() }
     }
 
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(PATIENCE, self.stream.write_all(bytes.as_ref()))
             .await
             .expect("nobody takes the bytes")
@@ -176,7 +175,7 @@ impl Wire {
     }
 
     /// Reads up to and including the blank line.
-    pub async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         loop {
             if let Some(end) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
                 let head: Vec<u8> = self.read.drain(..end + 4).collect();
@@ -191,7 +190,7 @@ impl Wire {
     }
 
     /// Reads exactly `n` bytes.
-    pub async fn exactly(&mut self, n: usize) -> Vec<u8> {
+    pub(crate) async fn exactly(&mut self, n: usize) -> Vec<u8> {
         while self.read.len() < n {
             assert!(self.more().await, "closed after {} of {n} bytes", self.read.len());
         }
@@ -199,18 +198,18 @@ impl Wire {
     }
 
     /// Reads until the other side closes or resets.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.read)
     }
 
     /// Whether the other side closes without another byte.
-    pub async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         self.rest().await.is_empty()
     }
 
     /// A head and the body its Content-Length promises.
-    pub async fn message(&mut self) -> (String, Vec<u8>) {
+    pub(crate) async fn message(&mut self) -> (String, Vec<u8>) {
         let head = self.head().await;
         let length = field(&head, "content-length").map_or(0, |v| v.parse().unwrap());
         let body = self.exactly(length).await;
@@ -230,7 +229,7 @@ impl Wire {
 }
 
 /// The value of a header in a head, by lower-case name.
-pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     head.lines().skip(1).find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -238,11 +237,11 @@ pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 }
 
 /// The status of an answer's head.
-pub fn status(head: &str) -> u16 {
+pub(crate) fn status(head: &str) -> u16 {
     head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The reason the proxy gives for an answer of its own.
-pub fn reason(head: &str) -> Option<&str> {
+pub(crate) fn reason(head: &str) -> Option<&str> {
     field(head, "x-cos-auth-proxy-error")
 }
