@@ -264,6 +264,7 @@ fn head_reason(fault: HeadFault) -> Reason {
         | HeadFault::BlankBeforeColon
         | HeadFault::MissingColon
         | HeadFault::FieldName
+        | HeadFault::FieldValue
         | HeadFault::BadContentLength
         | HeadFault::BadConnection => Reason::MalformedRequest,
     }
