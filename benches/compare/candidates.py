@@ -71,8 +71,8 @@ class Nginx:
         config = prefix / "nginx.conf"
         config.write_text(f"""
 daemon off; worker_processes 1; pid {prefix}/pid; error_log {prefix}/error.log;
-worker_rlimit_nofile 20000;
-events {{ worker_connections 16384; }}
+worker_rlimit_nofile 16000;
+events {{ worker_connections 12000; }}
 http {{
   access_log off; client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
   fastcgi_temp_path {prefix}/f; uwsgi_temp_path {prefix}/u; scgi_temp_path {prefix}/s;
@@ -108,7 +108,7 @@ class Haproxy:
         config.write_text(f"""
 global
   nbthread 1
-  maxconn 16384
+  maxconn 6000
 defaults
   mode http
   timeout connect 2s

@@ -222,3 +222,44 @@ impl Accepting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn eight_long_connections_are_shared_evenly_by_two_threads() {
+        let listener = bind(&[ListenAddress::Tcp(([127, 0, 0, 1], 0).into())]).unwrap().remove(0);
+        let ListenAddress::Tcp(address) = listener.address() else { panic!("TCP was asked for") };
+        let (doors, mut inboxes): (Vec<_>, Vec<_>) = (0..2)
+            .map(|_| {
+                let (inbox, arrivals) = mpsc::unbounded_channel();
+                (Door { inbox, load: Arc::new(AtomicUsize::new(0)) }, arrivals)
+            })
+            .unzip();
+        let shutdown = Shutdown::new();
+        let places = Arc::new(Semaphore::new(100));
+        shutdown.spawn("accept", accept(listener, Arc::new(doors), places, shutdown.clone()));
+
+        let mut clients = Vec::new();
+        let mut held = [Vec::new(), Vec::new()];
+        for _ in 0..8 {
+            clients.push(tokio::net::TcpStream::connect(address).await.unwrap());
+            let (first, second) = inboxes.split_at_mut(1);
+            tokio::select! {
+                arrived = first[0].recv() => held[0].push(arrived),
+                arrived = second[0].recv() => held[1].push(arrived),
+            }
+        }
+        assert_eq!([held[0].len(), held[1].len()], [4, 4]);
+
+        // Those of one thread end; the next ones go where room is.
+        held[0].clear();
+        for _ in 0..4 {
+            clients.push(tokio::net::TcpStream::connect(address).await.unwrap());
+            held[0].push(inboxes[0].recv().await);
+        }
+        shutdown.begin();
+        assert!(shutdown.finished(Duration::from_secs(5)).await);
+    }
+}
