@@ -1,0 +1,193 @@
+//! Orders, and who may give them.
+
+use std::{
+    os::unix::net::UnixStream,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use cos_auth_proxy::{
+    control::{
+        Control, ControlActions, ControlError, ControlSettings, KeyStatus, Status, UnknownKeys,
+    },
+    server::ListenAddress,
+};
+
+use crate::running::{Answer, Running, exchange};
+
+/// What control did.
+#[derive(Debug, Default)]
+struct Orders {
+    refreshed: Mutex<Vec<Option<String>>>,
+    quits: AtomicUsize,
+    levels: Mutex<Vec<String>>,
+}
+
+impl Orders {
+    fn actions(self: &Arc<Self>) -> ControlActions {
+        let (refresh, quit, level) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
+        ControlActions {
+            refresh: Box::new(move |name| {
+                if name.is_some_and(|name| name != "default") {
+                    let known = vec!["default".to_owned()];
+                    return Err(UnknownKeys { name: name.unwrap_or_default().to_owned(), known });
+                }
+                refresh.refreshed.lock().unwrap().push(name.map(str::to_owned));
+                Ok(vec!["default".to_owned()])
+            }),
+            quit: Box::new(move || {
+                quit.quits.fetch_add(1, Ordering::Relaxed);
+            }),
+            set_log_level: Box::new(move |text| {
+                if text == "loud" {
+                    return Err("\"loud\" is not a log level".to_owned());
+                }
+                level.levels.lock().unwrap().push(text.to_owned());
+                Ok(())
+            }),
+            status: Box::new(|| Status {
+                version: "1.2.3",
+                requests_in_flight: 4,
+                keys: vec![KeyStatus {
+                    name: "default".to_owned(),
+                    secret_id: Some("AKIDexam".to_owned()),
+                    expires_in_seconds: Some(-3),
+                    ..KeyStatus::default()
+                }],
+                ..Status::default()
+            }),
+        }
+    }
+
+    fn none(&self) -> bool {
+        self.refreshed.lock().unwrap().is_empty()
+            && self.quits.load(Ordering::Relaxed) == 0
+            && self.levels.lock().unwrap().is_empty()
+    }
+}
+
+fn control(orders: &Arc<Orders>) -> Running {
+    let actions = orders.actions();
+    Running::start(move |listener, shutdown| Control::new(actions).serve(listener, shutdown))
+}
+
+#[test]
+fn orders_are_carried_out_and_answered() {
+    let orders = Arc::new(Orders::default());
+    let control = control(&orders);
+    let refresh = control.order("POST /refresh", "");
+    assert_eq!((refresh.status, &refresh.json()["refreshing"][0]), (202, &"default".into()));
+    assert_eq!(control.order("POST /refresh?keys=default", "").status, 202);
+    assert_eq!(*orders.refreshed.lock().unwrap(), [None, Some("default".to_owned())]);
+    let unknown = control.order("POST /refresh?keys=other", "");
+    assert_eq!(unknown.status, 404);
+    assert_eq!(unknown.json()["error"], "no key set is named \"other\"; there are: default");
+    assert_eq!(control.order("POST /refresh?key=default", "").status, 400);
+
+    assert_eq!(control.order("PUT /log-level", " debug\n").status, 200);
+    assert_eq!(*orders.levels.lock().unwrap(), ["debug"]);
+    assert_eq!(control.order("PUT /log-level", "loud").status, 400);
+    assert_eq!(control.order("PUT /log-level", &"x".repeat(5000)).status, 413);
+
+    let status = control.order("GET /status", "");
+    assert_eq!(status.status, 200);
+    assert!(status.head.contains("content-type: application/json"), "{}", status.head);
+    let status = status.json();
+    assert_eq!(status["requests_in_flight"], 4);
+    assert_eq!(status["keys"][0]["secret_id"], "AKIDexam");
+    assert_eq!(status["keys"][0]["expires_in_seconds"], -3);
+    assert_eq!(status["keys"][0]["last_error"], serde_json::Value::Null);
+
+    assert_eq!(control.order("POST /quit", "").status, 202);
+    assert_eq!(orders.quits.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn orders_that_a_web_page_could_send_are_refused_and_do_nothing() {
+    let orders = Arc::new(Orders::default());
+    let control = control(&orders);
+    let mark = "x-cos-auth-proxy-control: 1\r\n";
+    for (headers, expected) in [
+        ("Host: localhost\r\n".to_owned(), 403),
+        ("Host: localhost\r\nx-cos-auth-proxy-control: yes\r\n".to_owned(), 403),
+        (format!("Host: rebound.example:9002\r\n{mark}"), 421),
+        (format!("Host: localhost\r\nHost: evil.example\r\n{mark}"), 421),
+        (mark.to_owned(), 421),
+        (format!("Host: localhost\r\nOrigin: http://localhost:9002\r\n{mark}"), 403),
+        (format!("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n{mark}"), 403),
+    ] {
+        for order in ["POST /quit", "POST /refresh", "PUT /log-level", "GET /status"] {
+            let answer = control.ask(&format!(
+                "{order} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            ));
+            assert_eq!(answer.status, expected, "{order} {headers}");
+            assert!(answer.json()["error"].is_string());
+            assert!(!answer.head.contains("access-control"), "{}", answer.head);
+        }
+    }
+    let preflight = control.ask(
+        "OPTIONS /quit HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\
+         Access-Control-Request-Headers: x-cos-auth-proxy-control\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(preflight.status, 403);
+    assert!(orders.none(), "{orders:?}");
+}
+
+#[test]
+fn wrong_paths_and_methods_are_told_what_there_is() {
+    let orders = Arc::new(Orders::default());
+    let control = control(&orders);
+    for (start, expected) in [
+        ("GET /quit", 405),
+        ("GET /refresh", 405),
+        ("POST /log-level", 405),
+        ("POST /status", 405),
+        ("GET /metrics", 404),
+        ("POST /quit/", 404),
+    ] {
+        assert_eq!(control.order(start, "").status, expected, "{start}");
+    }
+    assert!(orders.none(), "{orders:?}");
+}
+
+#[test]
+fn control_is_never_bound_where_other_hosts_reach_it() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        let settings = ControlSettings { address: vec![address] };
+        let error = Control::bind(&settings).unwrap_err();
+        assert!(matches!(error, ControlError::NotLocal { .. }), "{error}");
+        assert!(error.to_string().contains("loopback"), "{error}");
+    }
+}
+
+#[test]
+fn control_answers_on_a_unix_socket_whatever_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let settings = ControlSettings { address: vec![ListenAddress::Unix(path.clone())] };
+    let listener = Control::bind(&settings).unwrap().remove(0);
+    let orders = Arc::new(Orders::default());
+    let nowhere = "127.0.0.1:0".parse().unwrap();
+    let mut control = Running::serve(nowhere, listener, move |listener, shutdown| {
+        Control::new(orders.actions()).serve(listener, shutdown)
+    });
+    let answer = ask_unix(&path, "x-cos-auth-proxy-control: 1\r\n");
+    assert_eq!(answer.status, 200);
+    assert_eq!(ask_unix(&path, "").status, 403);
+    control.end();
+    assert!(!path.exists(), "the socket's file goes with the service");
+}
+
+fn ask_unix(path: &Path, header: &str) -> Answer {
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    exchange(
+        stream,
+        &format!("GET /status HTTP/1.1\r\nHost: proxy\r\n{header}Connection: close\r\n\r\n"),
+    )
+}
