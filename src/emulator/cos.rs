@@ -108,7 +108,7 @@ impl Cos {
         let request_id = self.request_id(now);
         let trace_id = encode(&format!("trace {request_id}"));
         error.code.clone_into(&mut seen.verdict);
-        let path = target.split('?').next().unwrap_or_default();
+        let path = origin_form(target).split('?').next().unwrap_or_default();
         let resource = format!("{}{path}", host.unwrap_or_default());
         let document = error.to_xml(ErrorPlace {
             resource: &resource,
@@ -405,13 +405,18 @@ impl Exchange<'_> {
     }
 }
 
-/// Splits a target; scheme and authority of the absolute form are dropped.
-fn split(target: &str) -> Result<Target<'_>, CosError> {
+/// A target without the scheme and authority of the absolute form.
+fn origin_form(target: &str) -> &str {
     let absolute = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://"));
-    let target = match absolute {
+    match absolute {
         Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => target,
-    };
+    }
+}
+
+/// Splits and decodes a target.
+fn split(target: &str) -> Result<Target<'_>, CosError> {
+    let target = origin_form(target);
     if !target.starts_with('/') {
         return Err(CosError::new(400, "InvalidURI", "Could not parse the specified URI."));
     }
