@@ -29,7 +29,7 @@ use super::{
 };
 
 /// What all threads together may hold in large buffers: 64 transfers at once stay under 40 MiB.
-const BUFFER_BUDGET: usize = 24 * 1024 * 1024;
+const BUFFER_BUDGET: usize = 16 * 1024 * 1024;
 /// Threads of each data thread's own pool that resolve names.
 const RESOLVER_THREADS: usize = 2;
 
