@@ -98,6 +98,8 @@ impl Wire {
         let (start, end) = said["q-sign-time"].split_once(';').unwrap();
         let (start, end): (u64, u64) = (start.parse().unwrap(), end.parse().unwrap());
         assert!(start <= now && now < end, "{start} {now} {end}");
+        // Made for this request, not kept from an earlier one: a minute back, cut to the minute.
+        assert!(start + 120 > now && start + 60 <= now && start % 60 == 0, "{start} {now}");
 
         let mut headers: Vec<(String, String)> = self
             .fields
