@@ -12,6 +12,7 @@ mod fields;
 mod framing;
 mod hosts;
 mod keyring;
+mod operation;
 mod origin;
 mod query;
 mod reason;
@@ -21,8 +22,9 @@ mod upstream;
 
 pub use admit::{Admitted, Gate};
 pub use answer::{Answered, continue_100, forward_head, own_answer};
-pub use classify::{Method, Operation};
+pub use classify::Method;
 pub use compose::{Composer, Outbound, Signed};
+pub use operation::Operation;
 pub use origin::{Dial, Origin, Scheme, SharedOrigin};
 pub use reason::{Reason, Refused};
 pub use settings::{PathStyle, ProxySettings, SettingProblem};

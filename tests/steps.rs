@@ -296,7 +296,7 @@ fn a_clients_own_authority_never_leaves_the_proxy() {
 }
 
 #[test]
-fn the_token_stands_where_the_host_wants_it_and_a_permanent_key_has_none() {
+fn data_processing_hosts_get_the_token_in_their_own_header() {
     let host = "test-1250000000.ci.ap-guangzhou.myqcloud.com";
     let sent = get(&with_bucket(), "/k?ci-process=x", host).unwrap();
     assert_eq!(sent.operation, Operation::CiProcess);

@@ -164,10 +164,10 @@ impl Gate {
 }
 
 fn known_method(method: &str) -> Result<Method, Refused> {
-    match Method::of(method) {
-        Method::Other if method == "CONNECT" => Err(Reason::ConnectNotSupported.refused()),
-        Method::Other => Err(Reason::MethodNotAllowed.refused()),
-        known => Ok(known),
+    match (Method::of(method), method) {
+        (Method::Other, "CONNECT") => Err(Reason::ConnectNotSupported.refused()),
+        (Method::Other, _) => Err(Reason::MethodNotAllowed.refused()),
+        (known, _) => Ok(known),
     }
 }
 

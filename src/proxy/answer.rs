@@ -62,8 +62,8 @@ pub fn forward_head(
             (true, Body::Length(_) | Body::None) => !has_length,
             (true, Body::Chunked | Body::UntilClose) => false,
             (false, _) => {
-                !ends_here(field.name, body)
-                    && !(lists_any && fields::is_listed(of_this_hop.clone(), field.name))
+                let listed = lists_any && fields::is_listed(of_this_hop.clone(), field.name);
+                !listed && !ends_here(field.name, body)
             }
         };
         if pass {

@@ -6,9 +6,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
 
 /// A head as it stands on the wire.
-pub struct Wire {
+pub(crate) struct Wire {
     method: String,
-    pub target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
 }
 
@@ -34,7 +34,7 @@ const LISTED: [&str; 16] = [
 
 impl Wire {
     /// Splits at CRLF only; a stray CR or LF inside a line is a failure.
-    pub fn parse(head: &[u8]) -> Self {
+    pub(crate) fn parse(head: &[u8]) -> Self {
         let text = head.strip_suffix(b"\r\n\r\n").expect("a head ends with a blank line");
         let mut lines = Vec::new();
         let mut rest = text;
@@ -65,19 +65,19 @@ impl Wire {
         Self { method, target, fields }
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.fields.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The value of a header that is there exactly once.
-    pub fn only(&self, name: &str) -> &[u8] {
+    pub(crate) fn only(&self, name: &str) -> &[u8] {
         let mut values = self.fields.iter().filter(|(n, _)| n == name);
         let value = values.next().unwrap_or_else(|| panic!("no {name} in {:?}", self.names()));
         assert!(values.next().is_none(), "{name} twice");
         &value.1
     }
 
-    pub fn signed_names(&self) -> String {
+    pub(crate) fn signed_names(&self) -> String {
         self.authorization()["q-header-list"].clone()
     }
 
@@ -91,7 +91,7 @@ impl Wire {
 
     /// Fails unless the signature is that of `secret`, valid at `now`, and strict: it covers host,
     /// token, every header that counts and every parameter.
-    pub fn verify(&self, secret: &str, now: u64) {
+    pub(crate) fn verify(&self, secret: &str, now: u64) {
         let said = self.authorization();
         assert_eq!(said["q-sign-algorithm"], "sha1");
         assert_eq!(said["q-sign-time"], said["q-key-time"]);
