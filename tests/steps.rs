@@ -4,107 +4,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+#[path = "steps/arbitrary.rs"]
+mod arbitrary;
+#[path = "steps/harness.rs"]
+mod harness;
 #[path = "steps/reference.rs"]
 mod reference;
 
-use std::{fmt::Write as _, mem::MaybeUninit, sync::Arc};
+use std::{mem::MaybeUninit, sync::Arc};
 
+use arbitrary::request;
 use cos_auth_proxy::{
     clock::Timestamp,
-    credential::Credential,
     http1::{Body, Limits, read_request},
     proxy::{Composer, Gate, Operation, PathStyle, ProxySettings, Reason},
-    secret::{SecretId, SecretKey, SessionToken},
+};
+use harness::{
+    COS, TOKEN, get, key_with, local, reason, send, send_held, with_bucket, without_bucket,
 };
 use proptest::prelude::*;
 use reference::Wire;
-
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_030);
-const SECRET: &str = "BQYIM75p8x0iWVFSIgqEKwFprpRSVHlz";
-const TOKEN: &str = "TOKEN+abc/def==~x";
-const COS: &str = "test-1250000000.cos.ap-guangzhou.myqcloud.com";
-
-fn key() -> Arc<Credential> {
-    key_with(SECRET, Some(TOKEN))
-}
-
-fn key_with(secret: &str, token: Option<&str>) -> Arc<Credential> {
-    Arc::new(Credential {
-        id: SecretId::new("AKIDexample").unwrap(),
-        secret: SecretKey::new(secret).unwrap(),
-        token: token.map(|t| SessionToken::new(t).unwrap()),
-        expires_at: Some(Timestamp::from_unix_seconds(1_700_001_000)),
-        received_at: NOW,
-    })
-}
-
-/// A bucket and a region are configured: bare paths are keys.
-fn with_bucket() -> ProxySettings {
-    ProxySettings {
-        bucket: Some("test-1250000000".to_owned()),
-        region: Some("ap-guangzhou".to_owned()),
-        ..ProxySettings::default()
-    }
-}
-
-/// Only a region is configured: bare paths begin with the bucket.
-fn without_bucket() -> ProxySettings {
-    ProxySettings { bucket: None, ..with_bucket() }
-}
-
-struct Sent {
-    wire: Wire,
-    body: Body,
-    operation: Operation,
-    needs_digest: bool,
-    dial: String,
-}
-
-/// Takes one raw head through all steps; `Err` is the reason and message of a refusal.
-fn send(settings: &ProxySettings, raw: &[u8]) -> Result<Sent, (Reason, String)> {
-    send_held(settings, raw, None)
-}
-
-fn send_held(
-    settings: &ProxySettings,
-    raw: &[u8],
-    held: Option<&[u8]>,
-) -> Result<Sent, (Reason, String)> {
-    let limits = Limits { head_bytes: 65536, fields: 128, target_bytes: 16384 };
-    let mut slots = [const { MaybeUninit::uninit() }; 128];
-    let told =
-        |refused: cos_auth_proxy::proxy::Refused| (refused.reason, refused.message.into_owned());
-    let head = read_request(raw, &mut slots, &limits).map_err(|fault| told(fault.into()))?;
-    let gate = Gate::new(settings);
-    let admitted = gate.admit(&head).map_err(told)?;
-    let key = key();
-    let mut composer = Composer::default();
-    let outbound = composer.compose(&admitted, &head, &key, held, Vec::new()).map_err(told)?;
-    let signed = composer.sign(outbound, &key, NOW);
-    let wire = Wire::parse(signed.head());
-    wire.verify(SECRET, NOW.unix_seconds());
-    Ok(Sent {
-        wire,
-        body: signed.body(),
-        operation: admitted.operation,
-        needs_digest: admitted.needs_digest,
-        dial: format!("{}:{}", admitted.origin.dial.host, admitted.origin.dial.port),
-    })
-}
-
-fn get(settings: &ProxySettings, target: &str, host: &str) -> Result<Sent, (Reason, String)> {
-    send(settings, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())
-}
-
-/// A request to bare localhost with further header lines.
-fn local(method: &str, target: &str, lines: &str) -> Result<Sent, (Reason, String)> {
-    let raw = format!("{method} {target} HTTP/1.1\r\nHost: localhost:9000\r\n{lines}\r\n");
-    send(&with_bucket(), raw.as_bytes())
-}
-
-fn reason<T>(result: Result<T, (Reason, String)>) -> Reason {
-    result.err().expect("a refusal").0
-}
 
 #[test]
 fn all_four_ways_in_lead_to_the_buckets_own_host() {
@@ -597,66 +516,6 @@ fn settings_that_cannot_work_are_all_told_at_once() {
             "listen.allowed_hosts",
         ]
     );
-}
-
-fn field_line() -> impl Strategy<Value = String> {
-    let name = prop_oneof![
-        Just("Authorization".to_owned()),
-        Just("x-cos-security-token".to_owned()),
-        Just("X-Amz-Security-Token".to_owned()),
-        Just("Connection".to_owned()),
-        Just("Cache-Control".to_owned()),
-        Just("If-None-Match".to_owned()),
-        Just("Content-Type".to_owned()),
-        Just("Expect".to_owned()),
-        Just("x-cos-copy-source".to_owned()),
-        Just("Proxy-Authorization".to_owned()),
-        "[Xx]-[Cc]os-meta-[a-z]{1,3}",
-        "[A-Za-z][A-Za-z0-9-]{0,9}",
-    ];
-    let value = prop_oneof![
-        Just("DUMMYAUTHORITY".to_owned()),
-        Just("100-continue".to_owned()),
-        Just("/test-1250000000/k".to_owned()),
-        "[ -~é目]{0,20}",
-        Just(String::new()),
-    ];
-    (name, value).prop_map(|(name, value)| format!("{name}: {value}\r\n"))
-}
-
-fn target() -> impl Strategy<Value = String> {
-    let path = "(/([a-z0-9.~+(|^é]|%[0-9A-Fa-f]{2}){0,6}){1,4}";
-    let parameter = prop_oneof![
-        "[a-zA-Z]{1,3}(=([a-z0-9+/|]|%[0-9a-fA-F]{2}){0,5})?",
-        Just("q-signature=DUMMYAUTHORITY".to_owned()),
-        Just("Q-ak=DUMMYAUTHORITY".to_owned()),
-        Just("sign=q-signature%3DDUMMYAUTHORITY".to_owned()),
-        Just("x-cos-security-token=DUMMYAUTHORITY".to_owned()),
-        Just("X-Amz-Signature=DUMMYAUTHORITY".to_owned()),
-        Just("acl".to_owned()),
-    ];
-    (path, prop::collection::vec(parameter, 0..5)).prop_map(|(path, parameters)| {
-        if parameters.is_empty() { path } else { format!("{path}?{}", parameters.join("&")) }
-    })
-}
-
-fn request() -> impl Strategy<Value = String> {
-    let method = prop_oneof![Just("GET"), Just("PUT"), Just("POST"), Just("DELETE"), Just("HEAD")];
-    let host = prop_oneof![
-        Just("localhost:9000".to_owned()),
-        Just("other-1.localhost".to_owned()),
-        Just(COS.to_owned()),
-        Just("cos.ap-x.myqcloud.com".to_owned()),
-        "[a-z.:0-9]{1,12}",
-    ];
-    (method, target(), host, prop::collection::vec(field_line(), 0..8)).prop_map(
-        |(method, target, host, lines)| {
-            let mut raw = String::new();
-            write!(raw, "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", lines.concat())
-                .unwrap();
-            raw
-        },
-    )
 }
 
 proptest! {
