@@ -6,6 +6,7 @@
 mod accept;
 mod endpoint;
 mod error;
+mod handle;
 mod key;
 mod metrics;
 mod offset;
@@ -16,20 +17,20 @@ mod schedule;
 mod settings;
 mod settings_check;
 mod source;
+mod start;
 mod status;
 mod store;
 
 pub use accept::Refusal;
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};
+pub use handle::{RefreshNowError, RefresherHandle};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
 pub use offset::{Observations, ServerTime};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
-pub use refresher::{
-    RefreshError, RefreshNowError, Refresher, RefresherHandle, StartError, once, start,
-};
+pub use refresher::Refresher;
 pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,
@@ -37,5 +38,6 @@ pub use settings::{
 };
 pub use settings_check::SettingProblem;
 pub use source::{Fetched, Fetching, KeySource, Renewal};
+pub use start::{RefreshError, StartError, once, start};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     clock::{Clock, Timestamp},
@@ -13,162 +10,16 @@ use crate::{
 };
 
 use super::{
-    Credential, KeyReader, KeySetSettings, KeyStatus, KeyWriter, RefreshSettings, SettingProblem,
-    accept::{self, Refusal, Verdict},
+    KeyReader, KeyWriter, RefreshSettings,
+    accept::{self, Verdict},
     error::{RetryClass, SourceError},
+    handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
     schedule::{self, Failure, ForcedLimit},
-    source::{self, Fetched, KeySource, Renewal},
+    source::{Fetched, KeySource, Renewal, fetch},
+    start::RefreshError,
     store,
 };
-
-/// A key set that cannot be started as configured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("keys.{name}: {}", shown(problems))]
-pub struct StartError {
-    /// Name of the key set.
-    pub name: String,
-    /// Everything that is wrong with its settings.
-    pub problems: Vec<SettingProblem>,
-}
-
-fn shown(problems: &[SettingProblem]) -> String {
-    problems.iter().map(SettingProblem::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Why an attempt gave no new key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RefreshError {
-    /// The source gave no key.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The source gave a key that cannot be used.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The settings are wrong.
-    #[error(transparent)]
-    Settings(#[from] StartError),
-}
-
-impl RefreshError {
-    /// How the failure is retried.
-    #[must_use]
-    pub fn retry(&self) -> RetryClass {
-        match self {
-            Self::Source(fault) => fault.retry(),
-            Self::Refused(_) => RetryClass::Transient,
-            Self::Settings(_) => RetryClass::Operator,
-        }
-    }
-}
-
-/// Why "a new key now" was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RefreshNowError {
-    /// Forced refreshes are limited.
-    #[error("too many forced refreshes; the next is possible in {} s", try_in.as_secs() + 1)]
-    Limited {
-        /// When to ask again.
-        try_in: Duration,
-    },
-    /// The attempt failed; the key that was held still is.
-    #[error("{reason}")]
-    Failed {
-        /// What it failed with.
-        reason: String,
-    },
-    /// The refresher has ended: the process is going down.
-    #[error("the process is ending")]
-    Ended,
-}
-
-type Answer = oneshot::Sender<Result<(), RefreshNowError>>;
-
-/// Asks a refresher for a new key now.
-#[derive(Debug, Clone)]
-pub struct RefresherHandle {
-    commands: mpsc::Sender<Answer>,
-    reader: KeyReader,
-    clock: Clock,
-}
-
-impl RefresherHandle {
-    /// Gets a new key now and tells how the key set is doing after that. Those who ask while an
-    /// attempt is under way share it. Cancel-safe: the attempt goes on.
-    ///
-    /// # Errors
-    /// [`RefreshNowError`]; the key that was held still is.
-    pub async fn refresh_now(&self) -> Result<KeyStatus, RefreshNowError> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(answer).await.map_err(|_closed| RefreshNowError::Ended)?;
-        answered.await.map_err(|_dropped| RefreshNowError::Ended)??;
-        Ok(self.reader.status(self.clock.now()))
-    }
-
-    /// The name of the key set.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.reader.name()
-    }
-}
-
-/// Starts the task that keeps a key set fresh, on the current runtime, and returns at once: the
-/// first key comes when it comes.
-///
-/// # Errors
-/// [`StartError`] with everything that is wrong with the settings.
-pub fn start(
-    settings: &KeySetSettings,
-    clock: &Clock,
-    metrics: &KeyMetrics,
-    shutdown: &Shutdown,
-) -> Result<(KeyReader, RefresherHandle), StartError> {
-    checked(settings)?;
-    let source = source::build(settings, clock);
-    let (refresher, reader, handle) = Refresher::new(
-        &settings.name,
-        source,
-        settings.refresh.clone(),
-        clock.clone(),
-        metrics.clone(),
-        fastrand::Rng::new(),
-    );
-    shutdown.spawn("key refresher", refresher.run(shutdown.clone()));
-    Ok((reader, handle))
-}
-
-/// Gets one key and judges it as a refresher would, without keeping it: for a check of the
-/// configuration.
-///
-/// # Errors
-/// [`RefreshError`] from the settings, the source or the judgement.
-pub async fn once(settings: &KeySetSettings, clock: &Clock) -> Result<Credential, RefreshError> {
-    checked(settings)?;
-    let source = source::build(settings, clock);
-    let mut attempt = fetch(source.as_ref()).await;
-    if attempt.as_ref().is_err_and(|fault| fault.retry() == RetryClass::Clock) {
-        attempt = fetch(source.as_ref()).await;
-    }
-    let credential = attempt?.credential;
-    accept::judge(&credential, None, clock.now(), false, &settings.refresh)?;
-    Ok(credential)
-}
-
-fn checked(settings: &KeySetSettings) -> Result<(), StartError> {
-    let problems = settings.problems();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(StartError { name: settings.name.clone(), problems })
-}
-
-/// Whatever a source does, an attempt ends.
-async fn fetch(source: &dyn KeySource) -> Result<Fetched, SourceError> {
-    let waited = source.deadline();
-    tokio::time::timeout(waited, source.fetch()).await.unwrap_or_else(|_elapsed| {
-        Err(SourceError::TimedOut { endpoint: format!("the {} source", source.kind()), waited })
-    })
-}
 
 /// The one who asks a source and writes a store.
 pub struct Refresher {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    credential::NoKey,
+    credential::{Credential, KeySetSettings, NoKey, source, start::start},
     secret::{SecretId, SecretKey, SessionToken},
 };
 

@@ -78,3 +78,11 @@ pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySour
         }
     }
 }
+
+/// Whatever a source does, an attempt ends.
+pub(super) async fn fetch(source: &dyn KeySource) -> Result<Fetched, SourceError> {
+    let waited = source.deadline();
+    tokio::time::timeout(waited, source.fetch()).await.unwrap_or_else(|_elapsed| {
+        Err(SourceError::TimedOut { endpoint: format!("the {} source", source.kind()), waited })
+    })
+}
