@@ -173,9 +173,9 @@ fn nasty_keys_and_queries_keep_their_bytes() {
 }
 
 #[test]
-fn a_get_that_cos_would_read_as_the_bucket_is_refused_and_a_put_is_not() {
+fn a_get_or_delete_that_cos_would_read_as_the_buckets_is_refused_and_a_put_is_not() {
     for target in ["//", "/./", "/..", "/a/..", "/%2e/", "/%2F"] {
-        for method in ["GET", "HEAD"] {
+        for method in ["GET", "HEAD", "DELETE"] {
             assert_eq!(
                 reason(local(method, target, "")),
                 Reason::PathCollapses,

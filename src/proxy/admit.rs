@@ -79,7 +79,7 @@ impl Gate {
         browser::check(head, method, &host)?;
 
         let Place { origin, level, path } = self.place(site, &host, method, target.path)?;
-        if matches!(method, Method::Get | Method::Head) && collapses_to_root(path) {
+        if method.asks_or_destroys() && collapses_to_root(path) {
             return Err(Reason::PathCollapses.refused());
         }
         let query = Parameters::new(target.query);

@@ -40,6 +40,11 @@ impl Method {
         }
     }
 
+    /// Whether taking the bucket for an object would give its listing away or delete it.
+    pub(super) fn asks_or_destroys(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Delete)
+    }
+
     /// The method itself; `OTHER` for any that is not listed.
     #[must_use]
     pub fn name(self) -> &'static str {

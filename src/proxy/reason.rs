@@ -100,9 +100,9 @@ reasons! {
     /// A `%` without two hexadecimal digits.
     BadEscape, "bad-escape", 400, "InvalidArgument", stays,
         "The path or query has a % that is not followed by two hexadecimal digits, and servers read that differently. Write a percent sign as %25.";
-    /// A GET or HEAD of an object whose path collapses to the bucket.
+    /// An object's path that collapses to the bucket; a DELETE would be the bucket's.
     PathCollapses, "path-collapses", 400, "InvalidArgument", stays,
-        "The path has only slashes and dot segments: COS would collapse it to / and answer with the bucket instead of an object. Ask for / if the bucket is meant.";
+        "The path has only slashes and dot segments: COS would collapse it to / and take the bucket for the object. Ask for / if the bucket is meant.";
     /// No `Host`, or one that is not a host.
     BadHost, "bad-host", 400, "InvalidRequest", closes,
         "The request has no usable Host header. Send one, such as Host: localhost:9000.";
