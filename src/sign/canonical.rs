@@ -12,20 +12,20 @@ use zeroize::Zeroizing;
 /// Appends `bytes` percent-encoded: `A-Z a-z 0-9 - _ . ~` stay, the rest is `%XX` in upper case.
 pub fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
-    loop {
-        let plain = unreserved_prefix(rest);
-        out.extend_from_slice(&rest[..plain]);
-        let Some(&reserved) = rest.get(plain) else { return };
-        push_escape(reserved, &UPPER, out);
-        rest = &rest[plain + 1..];
+    while !rest.is_empty() {
+        let (plain, tail) = rest.split_at(unreserved_prefix(rest));
+        out.extend_from_slice(plain);
+        let reserved = tail.iter().take_while(|&&byte| !UNRESERVED[usize::from(byte)]).count();
+        tail[..reserved].iter().for_each(|&byte| push_escape(byte, out));
+        rest = &tail[reserved..];
     }
 }
 
 /// Appends `bytes` encoded as a name: as [`encode_into`], then lower-cased, escapes included.
 pub fn encode_name_into(bytes: &[u8], out: &mut Vec<u8>) {
-    for &byte in bytes {
-        push_name_byte(byte, out);
-    }
+    let start = out.len();
+    encode_into(bytes, out);
+    out[start..].make_ascii_lowercase();
 }
 
 /// Appends the path as COS reads it: each escape decoded once, `+` and invalid escapes kept, no dot
@@ -91,13 +91,10 @@ impl Pairs {
         self.clear();
         for (name, value) in parameters {
             let start = self.text.len();
-            FormBytes { rest: name }.for_each(|byte| push_name_byte(byte, &mut self.text));
+            self.push_form_encoded(name);
+            self.text[start..].make_ascii_lowercase();
             let name_end = self.end_name();
-            if memchr::memchr2(b'%', b'+', value).is_some() {
-                FormBytes { rest: value }.for_each(|byte| push_value_byte(byte, &mut self.text));
-            } else {
-                encode_into(value, &mut self.text);
-            }
+            self.push_form_encoded(value);
             self.end_value(start, name_end);
         }
         self.sort();
@@ -140,6 +137,19 @@ impl Pairs {
         self.order.clear();
     }
 
+    /// Decodes once and encodes again, without a copy of the decoded text.
+    fn push_form_encoded(&mut self, wire: &[u8]) {
+        let plain = unreserved_prefix(wire);
+        self.text.extend_from_slice(&wire[..plain]);
+        for byte in (FormBytes { rest: &wire[plain..] }) {
+            if UNRESERVED[usize::from(byte)] {
+                self.text.push(byte);
+            } else {
+                push_escape(byte, &mut self.text);
+            }
+        }
+    }
+
     fn end_name(&mut self) -> usize {
         let name_end = self.text.len();
         self.text.push(b'=');
@@ -160,12 +170,10 @@ impl Pairs {
     }
 }
 
-const UPPER: [u8; 16] = *b"0123456789ABCDEF";
-const LOWER: [u8; 16] = *b"0123456789abcdef";
-
 /// Bytes looked at together: one vector register on every machine we build for.
 const BLOCK: usize = 16;
 
+/// How many bytes at the start of `bytes` stay as they are.
 fn unreserved_prefix(bytes: &[u8]) -> usize {
     let mut plain = 0;
     while let Some(block) = bytes[plain..].first_chunk::<BLOCK>() {
@@ -176,8 +184,21 @@ fn unreserved_prefix(bytes: &[u8]) -> usize {
         plain += BLOCK;
     }
     let rest = &bytes[plain..];
-    plain + rest.iter().position(|&byte| !is_unreserved(byte)).unwrap_or(rest.len())
+    plain + rest.iter().position(|&byte| !UNRESERVED[usize::from(byte)]).unwrap_or(rest.len())
 }
+
+/// [`is_unreserved`] as a table, which is faster for single bytes.
+static UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = is_unreserved(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 const fn is_unreserved(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 26)
@@ -188,24 +209,9 @@ const fn is_unreserved(byte: u8) -> bool {
         | (byte == b'~')
 }
 
-fn push_value_byte(byte: u8, out: &mut Vec<u8>) {
-    if is_unreserved(byte) {
-        out.push(byte);
-    } else {
-        push_escape(byte, &UPPER, out);
-    }
-}
-
-fn push_name_byte(byte: u8, out: &mut Vec<u8>) {
-    if is_unreserved(byte) {
-        out.push(byte.to_ascii_lowercase());
-    } else {
-        push_escape(byte, &LOWER, out);
-    }
-}
-
-fn push_escape(byte: u8, digits: &[u8; 16], out: &mut Vec<u8>) {
-    let (high, low) = (digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]);
+fn push_escape(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+    let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
     out.extend_from_slice(&[b'%', high, low]);
 }
 

@@ -68,7 +68,8 @@ impl fmt::Display for Window {
 #[derive(Clone)]
 pub struct SigningKey {
     window: Window,
-    key_time: String,
+    /// The part of every `Authorization` between the secret id and the header list.
+    times: String,
     /// Keyed with `SignKey`, and fed the part of `StringToSign` that every request shares.
     opened: Hmac<Sha1>,
 }
@@ -83,7 +84,8 @@ impl SigningKey {
         for part in ["sha1\n", &key_time, "\n"] {
             opened.update(part.as_bytes());
         }
-        Self { window, key_time, opened }
+        let times = format!("&q-sign-time={key_time}&q-key-time={key_time}&q-header-list=");
+        Self { window, times, opened }
     }
 
     /// The window this key is for.
@@ -106,14 +108,9 @@ impl SigningKey {
     ) {
         scratch.compose(request);
         let signature = self.sign(&scratch.http_string_sha1());
-        let key_time = self.key_time.as_bytes();
         out.extend_from_slice(b"q-sign-algorithm=sha1&q-ak=");
         out.extend_from_slice(id.as_str().as_bytes());
-        out.extend_from_slice(b"&q-sign-time=");
-        out.extend_from_slice(key_time);
-        out.extend_from_slice(b"&q-key-time=");
-        out.extend_from_slice(key_time);
-        out.extend_from_slice(b"&q-header-list=");
+        out.extend_from_slice(self.times.as_bytes());
         scratch.headers.write_names(out);
         out.extend_from_slice(b"&q-url-param-list=");
         scratch.parameters.write_names(out);
@@ -134,7 +131,7 @@ impl SigningKey {
             http_headers: written(|out| scratch.headers.write_pairs(out)),
             header_list: written(|out| scratch.headers.write_names(out)),
             http_string: scratch.http_string.to_vec(),
-            string_to_sign: format!("sha1\n{}\n{sha1}\n", self.key_time),
+            string_to_sign: format!("sha1\n{}\n{sha1}\n", self.window),
             signature: ascii(&self.sign(&scratch.http_string_sha1())),
             http_string_sha1: sha1,
         }
@@ -144,7 +141,7 @@ impl SigningKey {
         let mut mac = self.opened.clone();
         mac.update(http_string_sha1);
         mac.update(b"\n");
-        hex_of(mac.finalize().into_bytes().as_slice())
+        hex_of(&mac.finalize().into_bytes().0)
     }
 }
 
@@ -210,7 +207,7 @@ impl Scratch {
     }
 
     fn http_string_sha1(&self) -> [u8; 40] {
-        hex_of(Sha1::digest(&*self.http_string).as_slice())
+        hex_of(&Sha1::digest(&*self.http_string).0)
     }
 }
 
@@ -261,8 +258,8 @@ fn sign_key(secret: &SecretKey, key_time: &str) -> Zeroizing<[u8; 40]> {
     let mut mac = keyed(secret.expose().as_bytes());
     mac.update(key_time.as_bytes());
     let mut raw = mac.finalize().into_bytes();
-    let text = Zeroizing::new(hex_of(raw.as_slice()));
-    raw.as_mut_slice().zeroize();
+    let text = Zeroizing::new(hex_of(&raw.0));
+    raw.0.zeroize();
     text
 }
 
@@ -270,7 +267,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha1> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-fn hex_of(digest: &[u8]) -> [u8; 40] {
+fn hex_of(digest: &[u8; 20]) -> [u8; 40] {
     let mut text = [0; 40];
     hex::write(digest, &mut text);
     text
