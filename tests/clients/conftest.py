@@ -5,11 +5,26 @@ import pytest
 from stand import Stand
 
 
+FIGURES = []
+
+
 @pytest.fixture(scope="session")
-def shared_stand():
+def say():
+    """Tells a figure that is shown when all tests are done."""
+    return FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    for figure in FIGURES:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture(scope="session")
+def shared_stand(say):
     stand = Stand(key_life=8, log_level="trace")
     yield stand
     stand.stop()
+    say(f"clients: the official signer agrees with {stand.tap.agreed} requests; {len(stand.oracle.keys)} keys")
 
 
 @pytest.fixture
@@ -18,7 +33,6 @@ def stand(shared_stand):
     before = shared_stand.agreement()
     yield shared_stand
     count = shared_stand.agreement() - before
-    print(f"the official signer agrees with {count} requests")
     assert count > 0, "no request reached COS"
 
 

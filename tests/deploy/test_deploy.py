@@ -1,4 +1,5 @@
 """What is in deploy/ is valid for the programs that read it, and says what the product does."""
+import os
 import pathlib
 import re
 import shutil
@@ -26,6 +27,8 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def binary():
+    if named := os.environ.get("COS_AUTH_PROXY_TEST_BINARY"):
+        return pathlib.Path(named)
     for profile in ("release", "debug"):
         path = ROOT / "target" / profile / "cos-auth-proxy"
         if path.exists():
