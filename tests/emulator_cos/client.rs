@@ -187,7 +187,8 @@ impl Client {
 
     /// Reads bytes until the connection ends; how many.
     pub(crate) async fn rest(&mut self) -> usize {
-        while self.fill().await.is_ok() {}
+        let reading = async { while self.fill().await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("an end in time");
         self.buffer.len()
     }
 
