@@ -75,10 +75,12 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with seconds.
+/// RFC 3339 in UTC with seconds. What lies beyond the year 9999, which that form cannot write, is
+/// shown as its last second.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&humantime::format_rfc3339_seconds(self.to_system_time()), f)
+        const LAST: Timestamp = Timestamp::from_unix_seconds(253_402_300_799);
+        fmt::Display::fmt(&humantime::format_rfc3339_seconds((*self).min(LAST).to_system_time()), f)
     }
 }
 
@@ -156,6 +158,12 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(late.since(early), Duration::from_secs(10));
         assert_eq!((early - Duration::from_secs(60)).unix_seconds(), 0);
+    }
+
+    #[test]
+    fn every_instant_can_be_shown() {
+        assert_eq!(Timestamp::from_unix_seconds(1_700_000_000).to_string(), "2023-11-14T22:13:20Z");
+        assert_eq!(Timestamp::from_unix_millis(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[tokio::test(start_paused = true)]

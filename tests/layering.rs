@@ -53,6 +53,7 @@ const TABLE: &[Row] = &[
             "proxy",
             "http1",
             "credential::KeyReader",
+            "credential::Credential",
             "credential::NoKey",
             "clock",
             "metrics",

@@ -39,6 +39,8 @@ pub(super) struct Answer<'w> {
     touched: bool,
     interim: usize,
     head: Option<Head>,
+    /// The beginning of an error's body, which may say that the key is the problem.
+    heard: Option<Vec<u8>>,
 }
 
 /// What the head of the final answer said.
@@ -77,6 +79,7 @@ impl<'w> Answer<'w> {
             touched: false,
             interim: 0,
             head: None,
+            heard: None,
         }
     }
 
@@ -100,6 +103,11 @@ impl<'w> Answer<'w> {
         http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
             .ok()?
             .field("x-cos-request-id")
+    }
+
+    /// The code with which COS refused the key, once the body was brought down.
+    pub(super) fn key_error(&self) -> Option<&'static str> {
+        proxy::key_error(self.heard.as_ref()?)
     }
 
     /// Reads into the answer's buffer, which exists only from the first byte on.
@@ -216,6 +224,7 @@ impl<'w> Answer<'w> {
                 }
             };
             if head.status >= 200 {
+                self.heard = (400..500).contains(&head.status).then(Vec::new);
                 self.head = Some(head);
                 return Ok(true);
             }
@@ -259,7 +268,8 @@ impl<'w> Answer<'w> {
         let mut decoder = BodyDecoder::of_answer(head.body);
         let rechunk = to_client == Body::Chunked;
         loop {
-            let piece = next_piece(&mut decoder, self.buffer.unread(), rechunk, out)?;
+            let piece =
+                next_piece(&mut decoder, self.buffer.unread(), rechunk, out, &mut self.heard)?;
             let direct = if rechunk {
                 &[][..]
             } else {
@@ -352,6 +362,7 @@ fn next_piece(
     input: &[u8],
     rechunk: bool,
     out: &mut Vec<u8>,
+    heard: &mut Option<Vec<u8>>,
 ) -> Result<Piece, BodyEnd> {
     let mut piece = Piece { start: 0, end: 0, len: 0, consumed: 0, done: false };
     loop {
@@ -365,6 +376,11 @@ fn next_piece(
                 piece.start = piece.consumed + start;
                 piece.end = piece.consumed + end;
                 piece.len += end - start;
+                if let Some(heard) = heard {
+                    let room = proxy::ERROR_BYTES.saturating_sub(heard.len());
+                    let data = rest.get(start..end).unwrap_or_default();
+                    heard.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+                }
                 piece.consumed += end;
                 if rechunk {
                     write_chunk_head(end - start, out);

@@ -275,7 +275,11 @@ impl<'w> Exchange<'w> {
         let keep = uploaded && !self.worker.draining.is_cancelled();
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
-        match answer.body(upstream.stream(), self.client, &mut self.record, keep).await {
+        let brought = answer.body(upstream.stream(), self.client, &mut self.record, keep).await;
+        if let Some(code) = answer.key_error() {
+            self.worker.keys.report_rejected(&ready.prepared.key, code);
+        }
+        match brought {
             Ok(down) => {
                 if uploaded && down.upstream_reusable {
                     upstream.give_back(Arc::clone(&ready.prepared.origin));

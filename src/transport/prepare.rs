@@ -3,7 +3,7 @@
 use std::{mem::MaybeUninit, sync::Arc};
 
 use crate::{
-    credential::NoKey,
+    credential::{Credential, NoKey},
     http1::{self, Body, FieldSlots, RequestHead, Version},
     proxy::{Answered, Origin, Refused, Signed},
 };
@@ -14,6 +14,8 @@ use super::{record::Record, worker::Worker};
 pub(super) struct Prepared {
     pub(super) origin: Arc<Origin>,
     pub(super) signed: Signed,
+    /// What it was signed with.
+    pub(super) key: Arc<Credential>,
     pub(super) client: ClientSide,
     pub(super) safe_to_repeat: bool,
 }
@@ -68,6 +70,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         origin: admitted.origin,
         signed,
+        key,
         client,
         safe_to_repeat: admitted.safe_to_repeat,
     })

@@ -239,3 +239,45 @@ async fn a_header_bomb_is_refused_without_being_kept() {
     let (head, _) = client.message().await;
     assert_eq!(status(&head), 502);
 }
+
+#[tokio::test]
+async fn an_error_that_names_the_key_passes_untouched_and_is_reported_to_the_refresher() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let mut upstream = house.upstream().await;
+    // Plain, split in the middle of the code, and chunked: the code is found all the same.
+    for (status_line, halves) in [
+        ("400 Bad Request", ["<Error><Code>ExpiredToken</Code></Error>", ""]),
+        ("403 Forbidden", ["<Error><Code>InvalidAcc", "essKeyId</Code></Error>"]),
+        (
+            "403 Forbidden",
+            ["<Error><Code>AccessDenied</Code>", "<Message>Access Denied.</Message></Error>"],
+        ),
+    ] {
+        upstream.head().await;
+        let length = halves.concat().len();
+        upstream
+            .write(format!(
+                "HTTP/1.1 {status_line}\r\nContent-Length: {length}\r\n\r\n{}",
+                halves[0]
+            ))
+            .await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        upstream.write(halves[1]).await;
+        assert_eq!(client.message().await.1, halves.concat().as_bytes());
+        client.write(GET).await;
+    }
+    let metrics = house.registry.encode();
+    let rejections: Vec<_> = metrics
+        .lines()
+        .filter(|line| line.starts_with("cos_auth_proxy_key_rejections_total"))
+        .collect();
+    assert_eq!(rejections.len(), 2, "{rejections:?}");
+    for code in ["ExpiredToken", "InvalidAccessKeyId"] {
+        assert!(
+            rejections.iter().any(|line| line.contains(code) && line.ends_with(" 1")),
+            "{rejections:?}"
+        );
+    }
+}

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use cos_auth_proxy::{
     clock::Clock,
-    credential::{Credential, KeyWriter, channel},
+    credential::{Credential, KeyMetrics, KeyWriter, channel},
     http1::Limits,
-    metrics::{Labels, Meters},
+    metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, PathStyle, ProxySettings, Reason, Scheme},
     secret::{SecretId, SecretKey, SessionToken},
     transport::{ListenAddress, Parts, Running, Transport, TransportSettings},
@@ -25,6 +25,7 @@ pub(crate) struct House {
     upstream: TcpListener,
     pub(crate) writer: Option<KeyWriter>,
     pub(crate) running: Option<Running>,
+    pub(crate) registry: Registry,
 }
 
 /// What a test may change before the house opens.
@@ -87,7 +88,10 @@ impl Plan {
         }
         self.proxy.connect_to = Some(target.to_string());
         let clock = Clock::system();
+        let mut registry = Registry::new("test", 0);
+        let key_metrics = KeyMetrics::register(registry.room());
         let (writer, keys) = channel();
+        let writer = writer.counting(key_metrics);
         if self.with_key {
             writer.publish(example_key(&clock));
         }
@@ -112,7 +116,7 @@ impl Plan {
             scheme: Scheme::Http,
         };
         let running = Some(transport.start(&parts).unwrap());
-        House { address, upstream, writer: Some(writer), running }
+        House { address, upstream, writer: Some(writer), running, registry }
     }
 }
 
