@@ -76,7 +76,7 @@ pub fn main(
         Command::Run => run(&inputs, terminal),
         Command::Demo { seed, key_life, stand_in } => {
             demo(seed, key_life, stand_in, &inputs, terminal)
-        },
+        }
         Command::Check { online } => match config::load(&inputs) {
             Ok(settings) => check::check(&settings, online, terminal),
             Err(problems) => refuse(&problems, terminal),

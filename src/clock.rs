@@ -89,7 +89,10 @@ impl fmt::Display for Timestamp {
 enum Source {
     System,
     /// `epoch` plus the tokio time passed since `started_at`: follows paused time in tests.
-    Tokio { epoch: Timestamp, started_at: tokio::time::Instant },
+    Tokio {
+        epoch: Timestamp,
+        started_at: tokio::time::Instant,
+    },
 }
 
 /// A wall clock with a correction. Clones share the correction.

@@ -15,7 +15,9 @@ pub enum BadSecret {
     #[error("is empty")]
     Empty,
     /// A blank, control or non-ASCII character inside, which no HTTP header could carry.
-    #[error("has a character at position {position} that no key contains (blank, control or non-ASCII)")]
+    #[error(
+        "has a character at position {position} that no key contains (blank, control or non-ASCII)"
+    )]
     BadCharacter {
         /// Byte position in the trimmed text, counted from 0.
         position: usize,
@@ -135,6 +137,9 @@ mod tests {
         assert_eq!(SecretKey::new(" abc\n").unwrap().expose(), "abc");
         assert_eq!(SecretKey::new("a b").unwrap_err(), BadSecret::BadCharacter { position: 1 });
         assert_eq!(SecretId::new(" \n").unwrap_err(), BadSecret::Empty);
-        assert_eq!(SessionToken::new("a\r\nx: y").unwrap_err(), BadSecret::BadCharacter { position: 1 });
+        assert_eq!(
+            SessionToken::new("a\r\nx: y").unwrap_err(),
+            BadSecret::BadCharacter { position: 1 }
+        );
     }
 }

@@ -81,7 +81,8 @@ fn main() {
 
 async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connections: usize) {
     let mut buffer = vec![0; 1 << 18];
-    let mut next = Instant::now() + work.every.unwrap_or_default().mul_f64(number as f64 / connections as f64);
+    let mut next =
+        Instant::now() + work.every.unwrap_or_default().mul_f64(number as f64 / connections as f64);
     let mut stream = None;
     while Instant::now() < work.until {
         let scheduled = next;
@@ -100,7 +101,9 @@ async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connect
             Ok(bytes) => {
                 tally.requests += 1;
                 tally.bytes += bytes;
-                tally.latencies_us.push(u32::try_from(ended.duration_since(began).as_micros()).unwrap_or(u32::MAX));
+                tally.latencies_us.push(
+                    u32::try_from(ended.duration_since(began).as_micros()).unwrap_or(u32::MAX),
+                );
             }
             Err(problem) => {
                 tally.errors += 1;
@@ -116,13 +119,17 @@ async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connect
 async fn once(work: &Work, kept: &mut Option<TcpStream>, buffer: &mut [u8]) -> Result<u64, String> {
     let fail = |what: &str, problem: std::io::Error| format!("{what}: {problem}");
     if kept.is_none() {
-        let fresh = TcpStream::connect(("127.0.0.1", work.port)).await.map_err(|e| fail("connect", e))?;
+        let fresh =
+            TcpStream::connect(("127.0.0.1", work.port)).await.map_err(|e| fail("connect", e))?;
         fresh.set_nodelay(true).map_err(|e| fail("nodelay", e))?;
         *kept = Some(fresh);
     }
     let stream = kept.as_mut().unwrap();
     if work.body.len() <= 16 * 1024 {
-        stream.write_all(&[work.head.as_slice(), work.body.as_slice()].concat()).await.map_err(|e| fail("write", e))?;
+        stream
+            .write_all(&[work.head.as_slice(), work.body.as_slice()].concat())
+            .await
+            .map_err(|e| fail("write", e))?;
     } else {
         stream.write_all(&work.head).await.map_err(|e| fail("write", e))?;
         stream.write_all(&work.body).await.map_err(|e| fail("write", e))?;
@@ -141,12 +148,17 @@ async fn once(work: &Work, kept: &mut Option<TcpStream>, buffer: &mut [u8]) -> R
             }
             let length: u64 = head
                 .lines()
-                .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse().unwrap()))
+                .find_map(|l| {
+                    l.to_ascii_lowercase()
+                        .strip_prefix("content-length:")
+                        .map(|v| v.trim().parse().unwrap())
+                })
                 .ok_or("an answer without length")?;
             break (end + 4, length);
         }
     };
-    let mut left = length.checked_sub((have - head_len) as u64).ok_or("an answer that is too long")?;
+    let mut left =
+        length.checked_sub((have - head_len) as u64).ok_or("an answer that is too long")?;
     while left > 0 {
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let n = stream.read(&mut buffer[..room]).await.map_err(|e| fail("read", e))?;
@@ -178,7 +190,11 @@ fn report(tally: &mut Tally, seconds: f64) {
     tally.latencies_us.sort_unstable();
     let at = |share: f64| {
         let index = (tally.latencies_us.len() as f64 * share) as usize;
-        tally.latencies_us.get(index.min(tally.latencies_us.len().saturating_sub(1))).copied().unwrap_or(0)
+        tally
+            .latencies_us
+            .get(index.min(tally.latencies_us.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
     };
     println!(
         "{{\"requests\": {}, \"errors\": {}, \"bytes\": {}, \"seconds\": {seconds}, \"p50_us\": {}, \"p99_us\": {}}}",

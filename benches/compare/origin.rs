@@ -3,7 +3,12 @@
 //! `GET /…/SIZE` answers SIZE bytes (`1k`, `64m`, `0`); `PUT` drains its body and answers 200. Plain
 //! and TLS on the two ports it prints. It parses no more than it needs: it is the same for all.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the benchmark")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a tool of the benchmark"
+)]
 
 use std::{io, sync::Arc};
 
@@ -25,7 +30,8 @@ fn main() {
     runtime.block_on(async {
         let certified = rcgen::generate_simple_self_signed(NAMES.map(String::from)).unwrap();
         std::fs::write(format!("{folder}/ca.pem"), certified.cert.pem()).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
+        let key =
+            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -113,7 +119,14 @@ fn answer_size(head: &str) -> usize {
     let path = head.split(' ').nth(1).unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     let digits: usize = name.trim_end_matches(['k', 'm']).parse().unwrap_or(0);
-    digits << if name.ends_with('m') { 20 } else if name.ends_with('k') { 10 } else { 0 }
+    digits
+        << if name.ends_with('m') {
+            20
+        } else if name.ends_with('k') {
+            10
+        } else {
+            0
+        }
 }
 
 fn body_length(head: &str) -> usize {
