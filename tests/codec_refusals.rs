@@ -347,6 +347,7 @@ fn chunked_bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("data shorter than its size", chunked("6\r\nhello\r\n0\r\n\r\n"), "bad-chunk-end"),
         ("LF after the data", chunked("5\r\nhello\n0\r\n\r\n"), "bad-chunk-end"),
         ("CR alone after the data", chunked("5\r\nhello\r0\r\n\r\n"), "bad-chunk-end"),
+        ("CR CR after the data", chunked("5\r\nhello\r\r0\r\n\r\n"), "bad-chunk-end"),
         ("nothing after the data", chunked("5\r\nhello0\r\n\r\n"), "bad-chunk-end"),
         ("trailer without a colon", chunked("0\r\nGET / HTTP/1.1\r\n\r\n"), "bad-trailer-line"),
         ("trailer with LF", chunked("0\r\nX: y\n\r\n"), "bad-trailer-line"),
