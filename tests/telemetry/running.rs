@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl Running {
@@ -38,19 +40,28 @@ impl Running {
     {
         let shutdown = Shutdown::new();
         let ending = shutdown.clone();
+        let (on_end, ended) = mpsc::channel();
         let thread = std::thread::spawn(move || {
+            // Dropped at the end, also when the service panics.
+            let _on_end: mpsc::Sender<()> = on_end;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(serve(listener, ending)).unwrap();
         });
-        Self { address, shutdown, thread: Some(thread) }
+        Self { address, shutdown, thread: Some(thread), ended }
     }
 
     /// Ends the service and waits for it.
     pub(crate) fn end(&mut self) {
         self.shutdown.begin();
         if let Some(thread) = self.thread.take() {
+            self.expect_end();
             thread.join().unwrap();
         }
+    }
+
+    fn expect_end(&self) {
+        let ended = self.ended.recv_timeout(Duration::from_secs(20));
+        assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "the service does not end");
     }
 
     pub(crate) fn ask(&self, request: &str) -> Answer {
@@ -77,8 +88,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.begin();
         if let Some(thread) = self.thread.take() {
+            if std::thread::panicking() {
+                return;
+            }
+            self.expect_end();
             let ended = thread.join();
-            assert!(ended.is_ok() || std::thread::panicking(), "the service panicked");
+            assert!(ended.is_ok(), "the service panicked");
         }
     }
 }
