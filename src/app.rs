@@ -125,7 +125,10 @@ pub fn run(settings: Settings) -> ExitReason {
             .enable_all()
             .thread_name("control")
             .build()?;
-        runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()))
+        let ended = runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()));
+        // A name that is still being resolved must not hold up the end.
+        runtime.shutdown_background();
+        ended
     });
     started.unwrap_or_else(|error| {
         // The logs may be what failed, and a person is waiting.

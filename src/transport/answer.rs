@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     http1::{
@@ -21,7 +21,7 @@ use crate::{
 use super::{
     buffers::{Buffer, SMALL},
     record::Record,
-    stream::{Filled, Outgoing, Stream, poll_fill},
+    stream::{Filled, Outgoing, Stream, poll_fill, write_out},
     worker::Worker,
 };
 
@@ -147,6 +147,12 @@ impl<'w> Answer<'w> {
         client: &mut Stream,
         inbox: &mut Buffer,
     ) -> Result<(), AnswerEnd> {
+        let settings = &self.worker.settings;
+        let (mut late, mut late_as) = (
+            Instant::now() + settings.first_byte_timeout,
+            (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout),
+        );
+        let mut begun = false;
         loop {
             match self.take_head() {
                 Ok(true) => return Ok(()),
@@ -158,15 +164,12 @@ impl<'w> Answer<'w> {
                     });
                 }
             }
-            let settings = &self.worker.settings;
-            let (patience, late) = if self.touched {
-                (settings.stall_timeout, (UpstreamErrorKind::Stalled, Reason::Stalled))
-            } else {
-                (
-                    settings.first_byte_timeout,
-                    (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout),
-                )
-            };
+            // Once begun, the head has one deadline as a whole, however it drips in.
+            if !begun && !self.buffer.is_empty() {
+                begun = true;
+                late = Instant::now() + settings.stall_timeout;
+                late_as = (UpstreamErrorKind::Stalled, Reason::Stalled);
+            }
             let step = poll_fn(|cx| {
                 if let Poll::Ready(filled) = self.poll_fill(upstream, cx) {
                     return Poll::Ready(Ok(filled));
@@ -180,12 +183,12 @@ impl<'w> Answer<'w> {
                 }
                 Poll::Pending
             });
-            let (kind, reason) = match timeout(patience, step).await {
+            let (kind, reason) = match timeout_at(late, step).await {
                 Ok(Ok(Ok(Filled::Bytes))) => continue,
                 Ok(Err(())) => return Err(AnswerEnd::ClientGone),
                 Ok(Ok(Ok(Filled::Closed))) => (UpstreamErrorKind::Closed, Reason::UpstreamClosed),
                 Ok(Ok(Err(_))) => (UpstreamErrorKind::Reset, Reason::UpstreamClosed),
-                Err(_) => late,
+                Err(_) => late_as,
             };
             return Err(AnswerEnd::Failed { kind, reason });
         }
@@ -267,9 +270,29 @@ impl<'w> Answer<'w> {
         self.buffer.consume(head.len);
         let mut decoder = BodyDecoder::of_answer(head.body);
         let rechunk = to_client == Body::Chunked;
+        if to_client == Body::UntilClose {
+            // Only a reset can tell this client that the end is not the body's; taken back at its
+            // true end, so that no way out of here can be mistaken for it.
+            client.reset_on_close(true);
+        }
+        let reusable =
+            self.bring_body(upstream, client, record, &mut decoder, rechunk, out).await?;
+        client.reset_on_close(false);
+        Ok(Down { upstream_reusable: head.keep_alive && reusable, client_kept })
+    }
+
+    /// Brings the body; whether upstream's connection is clean after it.
+    async fn bring_body(
+        &mut self,
+        upstream: &mut Stream,
+        client: &mut Stream,
+        record: &mut Record,
+        decoder: &mut BodyDecoder,
+        rechunk: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, BodyEnd> {
         loop {
-            let piece =
-                next_piece(&mut decoder, self.buffer.unread(), rechunk, out, &mut self.heard)?;
+            let piece = next_piece(decoder, self.buffer.unread(), rechunk, out, &mut self.heard)?;
             let direct = if rechunk {
                 &[][..]
             } else {
@@ -287,7 +310,7 @@ impl<'w> Answer<'w> {
             if !self.buffer.is_empty() {
                 continue;
             }
-            self.fit_buffer(&decoder);
+            self.fit_buffer(decoder);
             let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
             match timeout(self.worker.settings.stall_timeout, read).await {
                 Ok(Ok(Filled::Bytes)) => {}
@@ -296,7 +319,7 @@ impl<'w> Answer<'w> {
                         write_last_chunk(b"", out);
                         self.write(client, out, &[]).await?;
                     }
-                    return Ok(Down { upstream_reusable: false, client_kept });
+                    return Ok(false);
                 }
                 Ok(Ok(Filled::Closed)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Truncated)),
                 Ok(Err(_)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Reset)),
@@ -304,7 +327,7 @@ impl<'w> Answer<'w> {
             }
         }
         // Bytes after the end are nobody's: such a connection is not used again.
-        Ok(Down { upstream_reusable: head.keep_alive && self.buffer.is_empty(), client_kept })
+        Ok(self.buffer.is_empty())
     }
 
     fn write_head(&self, keep: bool, out: &mut Vec<u8>) -> Result<(Body, bool), BodyEnd> {
@@ -313,7 +336,7 @@ impl<'w> Answer<'w> {
         let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
         let head = self.buffer.unread().get(..len).unwrap_or_default();
         let head = http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
-            .map_err(|_| broken())?;
+            .map_err(|_unreachable| broken())?;
         let how = Answered { keep_alive: self.to.keep_alive && keep, ..self.to };
         Ok(proxy::forward_head(&head, how, out))
     }
@@ -328,13 +351,9 @@ impl<'w> Answer<'w> {
     }
 
     async fn write(&self, client: &mut Stream, first: &[u8], second: &[u8]) -> Result<(), BodyEnd> {
-        let mut outgoing = Outgoing::new(first, second);
-        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx)))
-            .await
-        {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(BodyEnd::ClientGone),
-        }
+        let written =
+            write_out(Outgoing::new(first, second), client, self.worker.settings.stall_timeout);
+        written.await.map_err(|_gone| BodyEnd::ClientGone)
     }
 }
 

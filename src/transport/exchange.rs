@@ -16,7 +16,7 @@ use super::{
     buffers::Buffer,
     prepare::{ClientSide, Halt, Prepared, prepare},
     record::Record,
-    stream::{Filled, Outgoing, Stream, poll_fill},
+    stream::{Filled, Outgoing, Stream, poll_fill, write_out},
     upload::{Upload, UploadEnd},
     worker::Worker,
 };
@@ -48,6 +48,7 @@ pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer)
         inbox,
         head_len,
         continued: false,
+        body_taken: false,
     };
     let prepared = match exchange.prepare().await {
         Ok(prepared) => prepared,
@@ -64,6 +65,8 @@ struct Exchange<'w> {
     inbox: Buffer,
     head_len: usize,
     continued: bool,
+    /// The body is out of the inbox: what follows the head there is the next request.
+    body_taken: bool,
 }
 
 /// A signed request with the body it goes with.
@@ -102,7 +105,10 @@ impl<'w> Exchange<'w> {
                     }
                 }
                 Err(Halt::Hold(side)) => match self.hold_body(side).await {
-                    Ok(body) => held = Some(body),
+                    Ok(body) => {
+                        self.body_taken = true;
+                        held = Some(body);
+                    }
                     Err(HoldEnd::ClientGone) => {
                         self.record.client_gone();
                         return Err(After::Drop);
@@ -255,13 +261,9 @@ impl<'w> Exchange<'w> {
             return Ok(());
         }
         self.continued = true;
-        let mut line = Outgoing::new(proxy::continue_100(), b"");
-        match timeout(self.worker.settings.stall_timeout, poll_fn(|cx| line.poll(self.client, cx)))
-            .await
-        {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Attempt::ClientGone),
-        }
+        let line = Outgoing::new(proxy::continue_100(), b"");
+        let written = write_out(line, self.client, self.worker.settings.stall_timeout).await;
+        written.map_err(|_gone| Attempt::ClientGone)
     }
 
     /// Writes the answer to the client and decides what both connections are good for afterwards.
@@ -297,7 +299,7 @@ impl<'w> Exchange<'w> {
             Err(answer::BodyEnd::Cut(kind)) => {
                 self.worker.meter.upstream_error(kind);
                 tracing::warn!(status, kind = ?kind, operation = self.record.operation.name(), "upstream cut an answer short; the client's connection is reset so that it can tell");
-                self.client.reset_on_close();
+                self.client.reset_on_close(true);
                 After::Drop
             }
         }
@@ -349,6 +351,7 @@ impl<'w> Exchange<'w> {
     async fn refuse(&mut self, refused: &Refused, mut side: ClientSide, in_doubt: bool) -> After {
         // The connection stays only if the whole request is known and read.
         let unread_body = match side.body {
+            _ if self.body_taken => 0,
             Body::None | Body::Length(0) => 0,
             Body::Length(n) => usize::try_from(n).unwrap_or(usize::MAX),
             Body::Chunked | Body::UntilClose => usize::MAX,
@@ -447,14 +450,13 @@ async fn refuse(
     log_refusal(record, refused);
     let mut head = worker.buffers.head();
     proxy::own_answer(refused, side.answered, resource, worker.clock.now(), &mut head);
-    let mut outgoing = Outgoing::new(&head, b"");
-    let written =
-        timeout(worker.settings.stall_timeout, poll_fn(|cx| outgoing.poll(client, cx))).await;
+    let outgoing = Outgoing::new(&head, b"");
+    let written = write_out(outgoing, client, worker.settings.stall_timeout).await;
     worker.buffers.give_head(head);
     match written {
-        Ok(Ok(())) if side.answered.keep_alive => After::Keep(Buffer::default()),
-        Ok(Ok(())) => After::Close,
-        Ok(Err(_)) | Err(_) => After::Drop,
+        Ok(()) if side.answered.keep_alive => After::Keep(Buffer::default()),
+        Ok(()) => After::Close,
+        Err(_) => After::Drop,
     }
 }
 

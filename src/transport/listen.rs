@@ -53,7 +53,7 @@ impl Drop for RemoveOnDrop {
     }
 }
 
-/// Opens every address. The loopback address of a family this host does not have is left out, as
+/// Opens every address. An address of a family this host does not have is left out, as
 /// long as one address can be opened.
 ///
 /// # Errors
@@ -96,19 +96,18 @@ fn bind_one(address: &ListenAddress) -> Result<Listener, BindError> {
         ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Listener::Tcp),
         ListenAddress::Unix(path) => bind_unix(path),
     };
-    bound.map_err(|problem| BindError {
-        fix: match problem.kind() {
-            io::ErrorKind::AddrInUse => {
-                "stop the program that uses it, or choose another with --listen"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "choose a port above 1023, or a folder this user may write"
-            }
-            _ => "choose another address with --listen",
-        },
-        address: address.clone(),
-        problem,
-    })
+    bound.map_err(|problem| BindError { fix: fix_of(&problem), address: address.clone(), problem })
+}
+
+fn fix_of(problem: &io::Error) -> &'static str {
+    let kind = problem.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        "stop the program that uses it, or choose another with --listen"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "choose a port above 1023, or a folder this user may write"
+    } else {
+        "choose another address with --listen"
+    }
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -152,7 +151,8 @@ pub(super) struct Door {
     pub(super) load: Arc<AtomicUsize>,
 }
 
-/// Accepts from one listener until the shutdown begins. Never fails: it logs and goes on.
+/// Accepts from one listener until the shutdown begins. Never fails: it logs and goes on. At the
+/// limit of `places`, one connection waits here and further ones in the kernel.
 pub(super) async fn accept(
     listener: Listener,
     doors: Arc<Vec<Door>>,
@@ -162,16 +162,20 @@ pub(super) async fn accept(
     let Some(listener) = Accepting::register(listener) else { return };
     let mut last_complaint: Option<tokio::time::Instant> = None;
     loop {
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.begun() => return,
         };
-        let Some(door) = doors.iter().min_by_key(|door| door.load.load(Ordering::Relaxed)) else {
-            return;
-        };
         match accepted {
             Ok(stream) => {
+                // Taken only now: a listener that waits must not keep a place from the others.
+                let permit = tokio::select! {
+                    permit = Arc::clone(&places).acquire_owned() => permit,
+                    () = shutdown.begun() => return,
+                };
+                let alive = doors.iter().filter(|door| !door.inbox.is_closed());
+                let least = alive.min_by_key(|door| door.load.load(Ordering::Relaxed));
+                let (Ok(permit), Some(door)) = (permit, least) else { return };
                 door.load.fetch_add(1, Ordering::Relaxed);
                 let place = Place { load: Arc::clone(&door.load), _permit: permit };
                 drop(door.inbox.send(Arrived { stream: Ok(stream), place }));

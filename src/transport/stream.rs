@@ -1,14 +1,17 @@
 //! The two kinds of data sockets, and reading and writing them in few system calls.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
+    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -23,11 +26,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Makes the close that follows a reset, so that the peer cannot take a cut body for a whole.
-    pub(super) fn reset_on_close(&self) {
+    /// Whether the close that follows is a reset, so that the peer cannot take a cut body for a
+    /// whole one. Only TCP has resets.
+    pub(super) fn reset_on_close(&self, reset: bool) {
         if let Self::Tcp(tcp) = self {
             // Failing leaves an ordinary close: the length or the last chunk still tells.
-            drop(socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO)));
+            let linger = reset.then_some(Duration::ZERO);
+            drop(socket2::SockRef::from(tcp).set_linger(linger));
         }
     }
 
@@ -83,8 +88,12 @@ pub(super) enum Filled {
     Closed,
 }
 
-/// Reads what is there until the buffer is full or the socket empty. Pending only when nothing is
-/// new. A full buffer with nothing read yet is a caller's mistake and reported as `Bytes`.
+/// Reads what is there: from a plain socket with one call, from TLS record by record until the
+/// buffer is full. Pending only when nothing is new. A full buffer with nothing read yet is a
+/// caller's mistake and reported as `Bytes`.
+///
+/// A plain socket tells of a reset once; after that it looks like an orderly end. So nothing may
+/// be asked of it whose answer could not be passed on.
 pub(super) fn poll_fill(
     stream: &mut Stream,
     buffer: &mut Buffer,
@@ -98,8 +107,11 @@ pub(super) fn poll_fill(
             Poll::Ready(Ok(n)) => {
                 buffer.filled(n);
                 any = true;
+                if !matches!(stream, Stream::Tls(_)) {
+                    break;
+                }
             }
-            Poll::Ready(Err(_)) if any => break, // the next call sees the error again
+            Poll::Ready(Err(_)) if any => break, // TLS tells its errors again
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
             Poll::Pending if any => break,
             Poll::Pending => return Poll::Pending,
@@ -147,5 +159,64 @@ impl<'a> Outgoing<'a> {
             }
         }
         stream.poll_flush(cx)
+    }
+}
+
+/// Writes everything and flushes.
+///
+/// # Errors
+/// Of the socket; `TimedOut` when it took not one byte for as long as `stall`.
+pub(super) async fn write_out(
+    mut outgoing: Outgoing<'_>,
+    stream: &mut Stream,
+    stall: Duration,
+) -> io::Result<()> {
+    loop {
+        let before = outgoing.written();
+        let step = poll_fn(|cx| match outgoing.poll(stream, cx) {
+            Poll::Pending if outgoing.written() > before => Poll::Ready(Ok(false)),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
+        });
+        if timeout(stall, step).await?? {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_is_slow_but_reads_is_waited_for() {
+        const STALL: Duration = Duration::from_secs(60);
+        let body = vec![7; 4 << 20];
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut ours = Stream::Unix(ours);
+        let mut writing = std::pin::pin!(write_out(Outgoing::new(&body, b""), &mut ours, STALL));
+        let (mut read, mut piece) = (0, vec![0; 1 << 20]);
+        while read < body.len() {
+            tokio::select! {
+                biased;
+                written = &mut writing, if read + piece.len() < body.len() => {
+                    panic!("ended at {read} bytes: {written:?}")
+                }
+                () = tokio::time::sleep(STALL / 2) => {}
+            }
+            while let Ok(n) = theirs.try_read(&mut piece) {
+                read += n;
+            }
+        }
+        writing.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_given_up() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut ours = Stream::Unix(ours);
+        let body = vec![7; 4 << 20];
+        let written = write_out(Outgoing::new(&body, b""), &mut ours, Duration::from_secs(60));
+        assert_eq!(written.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

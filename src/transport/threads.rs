@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -162,12 +165,13 @@ impl Running {
     /// cuts them. `true` when everything ended by itself.
     /// Dropping the future cuts them at once.
     pub async fn drain(self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
         self.drain.cancel();
         self.accepting.begin();
         self.accepting.finished(patience).await;
         // The channel closes when the last thread has dropped its end.
         let mut ended = self.ended;
-        if tokio::time::timeout(patience, all_ended(&mut ended)).await.is_ok() {
+        if tokio::time::timeout_at(deadline, all_ended(&mut ended)).await.is_ok() {
             return true;
         }
         drop(self.kill);
@@ -211,6 +215,8 @@ impl Seed {
                 () = kill.cancelled() => {}
             }
         });
+        // A name that is still being resolved must not hold up the end.
+        runtime.shutdown_background();
     }
 
     fn grow(self) -> Worker {

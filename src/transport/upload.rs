@@ -146,9 +146,10 @@ impl Upload<'_, '_> {
             match timeout(self.worker.settings.stall_timeout, step).await {
                 Err(_) => return Some(UploadEnd::ClientBroken(Reason::BodyTimeout.refused())),
                 Ok(Step::Own(Ok(Filled::Bytes))) => return None,
+                Ok(Step::Progress) => {}
                 Ok(Step::Own(Ok(Filled::Closed) | Err(_))) => return Some(UploadEnd::ClientGone),
                 Ok(Step::Heard(heard)) => {
-                    if let Some(end) = after_hearing(self.answer, heard, false) {
+                    if let Some(end) = after_hearing(self.answer, &heard, false) {
                         return Some(end);
                     }
                 }
@@ -165,6 +166,8 @@ impl Upload<'_, '_> {
 enum Step<T> {
     Heard(io::Result<Filled>),
     Own(io::Result<T>),
+    /// Some bytes went, not all: the waiting begins anew.
+    Progress,
 }
 
 /// Writes both slices; while upstream does not take more, listens for an early answer.
@@ -179,9 +182,13 @@ async fn write(
 ) -> Option<UploadEnd> {
     let mut outgoing = Outgoing::new(first, second);
     loop {
+        let before = outgoing.written();
         let step = poll_fn(|cx| {
             if let Poll::Ready(written) = outgoing.poll(upstream, cx) {
                 return Poll::Ready(Step::Own(written));
+            }
+            if outgoing.written() > before {
+                return Poll::Ready(Step::Progress);
             }
             poll_answer(upstream, answer, cx).map(Step::Heard)
         });
@@ -194,6 +201,7 @@ async fn write(
                 });
             }
             Ok(Step::Own(Ok(()))) => return None,
+            Ok(Step::Progress) => {}
             // An answer may already be waiting: upstream that refuses a body answers, then closes.
             Ok(Step::Own(Err(_))) if outgoing.written() > 0 || !unsent => {
                 return Some(UploadEnd::Answered);
@@ -206,7 +214,8 @@ async fn write(
                 });
             }
             Ok(Step::Heard(heard)) => {
-                if let Some(end) = after_hearing(answer, heard, unsent && outgoing.written() == 0) {
+                if let Some(end) = after_hearing(answer, &heard, unsent && outgoing.written() == 0)
+                {
                     return Some(end);
                 }
             }
@@ -225,7 +234,7 @@ fn poll_answer(
 /// An interim answer lets the upload go on; anything final ends it.
 fn after_hearing(
     answer: &mut Answer<'_>,
-    heard: io::Result<Filled>,
+    heard: &io::Result<Filled>,
     unsent: bool,
 ) -> Option<UploadEnd> {
     match heard {

@@ -105,8 +105,8 @@ impl Connector {
                 "no trusted root certificate was found on this system".to_owned(),
             ));
         };
-        let name = ServerName::try_from(origin.server_name.to_string())
-            .map_err(|_| tls_failure("the name is not a DNS name or address".to_owned()))?;
+        let name = ServerName::try_from(origin.server_name.trim_matches(['[', ']']).to_owned())
+            .map_err(|bad| tls_failure(bad.to_string()))?;
         let handshake = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
         match timeout(self.patience, handshake).await {
             Err(_) => Err(failure(

@@ -119,7 +119,8 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
 
 fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: Arrived) {
     let Ok(stream) = arrived.stream.and_then(register) else { return };
-    let slot = Rc::new(Slot { idle_since: Cell::new(Some(Instant::now())) });
+    // Busy until it waits for its first byte: what a client sent along is heard in any case.
+    let slot = Rc::new(Slot { idle_since: Cell::new(None) });
     let guard = ConnectionGuard {
         number,
         connections: Rc::clone(connections),

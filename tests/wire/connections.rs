@@ -1,9 +1,14 @@
 //! Connections of both sides over their life.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::house::{House, Plan, example_key, reason, status};
-use cos_auth_proxy::clock::Clock;
+use cos_auth_proxy::{clock::Clock, transport::ListenAddress};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+};
+
+use super::house::{House, Plan, Wire, example_key, field, reason, status};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -113,7 +118,7 @@ async fn without_a_key_the_answer_is_503_until_one_comes() {
     client.write(GET).await;
     let (head, body) = client.message().await;
     assert_eq!((status(&head), reason(&head)), (503, Some("no-key")));
-    assert!(super::house::field(&head, "retry-after").is_some());
+    assert!(field(&head, "retry-after").is_some());
     assert!(String::from_utf8(body).unwrap().contains("<Code>ServiceUnavailable</Code>"));
     // The same connection is served once the key is there, also if it comes while a request waits.
     client.write(GET).await;
@@ -156,10 +161,7 @@ async fn a_drain_finishes_what_runs_and_closes_what_idles() {
         assert!(idle.is_closed().await);
         upstream.write(OK).await;
         let (head, body) = busy.message().await;
-        assert_eq!(
-            (body.as_slice(), super::house::field(&head, "connection")),
-            (&b"ok"[..], Some("close"))
-        );
+        assert_eq!((body.as_slice(), field(&head, "connection")), (&b"ok"[..], Some("close")));
     });
     assert!(clean, "the drain was cut");
 }
@@ -173,4 +175,168 @@ async fn a_drain_that_takes_too_long_is_cut_and_says_so() {
     upstream.head().await;
     assert!(!house.drain(Duration::from_millis(50)).await);
     assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_request_behind_a_held_body_is_never_taken_for_that_body() {
+    let mut plan = Plan::usual();
+    plan.nobody_upstream = true;
+    let house = plan.open().await;
+    let mut client = house.client().await;
+    let xml = "<Delete><Object><Key>a</Key></Object></Delete>";
+    client
+        .write(format!(
+            "POST /?delete HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{xml}{GET}{GET}",
+            xml.len()
+        ))
+        .await;
+    for number in 1..=3 {
+        let (head, _) = client.message().await;
+        assert_eq!(status(&head), 502, "answer {number}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_at_the_limit_of_connections_does_not_wait_for_a_place() {
+    let mut plan = Plan::usual();
+    plan.transport.connections = 1;
+    let mut house = plan.open().await;
+    let mut idle = house.client().await;
+    idle.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write(OK).await;
+    idle.message().await;
+    let (clean, closed) = tokio::join!(house.drain(Duration::from_secs(5)), idle.is_closed());
+    assert!(clean && closed);
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_served_when_another_ends() {
+    let mut plan = Plan::usual();
+    plan.transport.connections = 1;
+    plan.transport.listen.push(ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()));
+    let house = plan.open().await;
+    let mut first = house.client().await;
+    first.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write(OK).await;
+    first.message().await;
+    let ListenAddress::Tcp(other) = house.addresses[1] else { panic!("TCP was asked for") };
+    let mut second = Wire::new(TcpStream::connect(other).await.unwrap());
+    second.write(GET).await;
+    drop(first);
+    upstream.head().await;
+    upstream.write(OK).await;
+    assert_eq!(second.message().await.1, b"ok");
+}
+
+#[tokio::test]
+async fn unix_sockets_and_ipv6_serve_like_ipv4() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.sock");
+    let mut plan = Plan::usual();
+    plan.transport.listen.push(ListenAddress::Unix(path.clone()));
+    plan.transport.listen.push(ListenAddress::Tcp("[::1]:0".parse().unwrap()));
+    let mut house = plan.open().await;
+    let mut unix = UnixStream::connect(&path).await.unwrap();
+    unix.write_all(b"GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write(OK).await;
+    let mut answer = Vec::new();
+    unix.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"\r\n\r\nok"));
+    for address in house.addresses.clone() {
+        // A host without IPv6 leaves that address out.
+        let ListenAddress::Tcp(address) = address else { continue };
+        let mut client = Wire::new(TcpStream::connect(address).await.unwrap());
+        client.write(GET).await;
+        upstream.head().await;
+        upstream.write(OK).await;
+        assert_eq!(client.message().await.1, b"ok", "{address}");
+    }
+    assert!(house.drain(Duration::from_secs(5)).await);
+    assert!(!path.exists(), "the socket's file was left behind");
+}
+
+#[tokio::test]
+async fn a_connection_that_arrives_just_before_the_drain_is_heard() {
+    let mut house = House::open().await;
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let (clean, ()) =
+        tokio::join!(house.running.take().unwrap().drain(Duration::from_secs(5)), async {
+            let mut upstream = house.upstream().await;
+            upstream.head().await;
+            upstream.write(OK).await;
+            assert_eq!(client.message().await.1, b"ok");
+        });
+    assert!(clean);
+}
+
+#[tokio::test]
+async fn nothing_after_connection_close_is_carried_out() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client
+        .write(format!("GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n{GET}"))
+        .await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write(OK).await;
+    assert_eq!(client.message().await.1, b"ok");
+    assert!(client.is_closed().await);
+    assert!(!house.upstream_is_called().await);
+}
+
+#[tokio::test]
+async fn an_old_client_may_keep_its_connection_by_saying_so() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    let get = "GET /a HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+    client.write(get).await;
+    let mut upstream = house.upstream().await;
+    for _ in 0..2 {
+        upstream.head().await;
+        upstream.write(OK).await;
+        let (head, body) = client.message().await;
+        assert_eq!(field(&head, "connection"), Some("keep-alive"));
+        assert_eq!(body, b"ok");
+        client.write(get).await;
+    }
+}
+
+#[tokio::test]
+async fn gauges_return_to_zero_however_a_request_ends() {
+    let mut house = House::open().await;
+    // Answered, left by the client, cut by upstream, refused.
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write(OK).await;
+    client.message().await;
+    client.write(GET).await;
+    upstream.head().await;
+    drop(client);
+    assert!(upstream.is_closed().await);
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx").await;
+    drop(upstream);
+    client.rest().await;
+    let mut client = house.client().await;
+    client.write("nonsense\r\n\r\n").await;
+    client.message().await;
+    drop(client);
+    let meters = Arc::clone(&house.meters);
+    assert!(house.drain(Duration::from_secs(5)).await);
+    assert_eq!((meters.requests_in_flight(), meters.client_connections()), (0, 0));
+    assert_eq!(meters.requests_total(), 4);
 }

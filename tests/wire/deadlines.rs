@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+
 use super::house::{Plan, reason, status};
 
 const SHORT: Duration = Duration::from_millis(80);
@@ -83,4 +85,28 @@ async fn an_idle_upstream_connection_is_not_kept_past_its_life() {
     upstream.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     client.message().await;
     assert!(upstream.is_closed().await);
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_drips_in_is_given_up() {
+    let mut plan = Plan::usual();
+    plan.transport.stall_timeout = Duration::from_millis(300);
+    let house = plan.open().await;
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write("HTTP/1.1 200 OK\r\n").await;
+    let drip = async {
+        // Each byte comes well within the deadline; the head never ends.
+        while upstream.stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending().await
+    };
+    let (head, _) = tokio::select! {
+        message = client.message() => message,
+        () = drip => unreachable!("pending for ever"),
+    };
+    assert_eq!((status(&head), reason(&head)), (504, Some("stalled")));
 }

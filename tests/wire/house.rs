@@ -22,10 +22,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<ListenAddress>,
     upstream: TcpListener,
     pub(crate) writer: Option<KeyWriter>,
     pub(crate) running: Option<Running>,
     pub(crate) registry: Registry,
+    pub(crate) meters: Arc<Meters>,
 }
 
 /// What a test may change before the house opens.
@@ -105,18 +107,21 @@ impl Plan {
             1,
         );
         let transport = Transport::bind(self.transport).unwrap();
-        let ListenAddress::Tcp(address) = transport.addresses()[0].clone() else {
-            panic!("TCP was asked for")
-        };
+        let addresses = transport.addresses();
+        let address = addresses.iter().find_map(|address| match address {
+            ListenAddress::Tcp(tcp) => Some(*tcp),
+            ListenAddress::Unix(_) => None,
+        });
+        let address = address.expect("one address is TCP");
         let parts = Parts {
             gate: Arc::new(Gate::new(&self.proxy)),
             keys,
             clock,
-            meters,
+            meters: Arc::clone(&meters),
             scheme: Scheme::Http,
         };
         let running = Some(transport.start(&parts).unwrap());
-        House { address, upstream, writer: Some(writer), running, registry }
+        House { address, addresses, upstream, writer: Some(writer), running, registry, meters }
     }
 }
 
@@ -212,6 +217,16 @@ impl Wire {
         self.rest().await.is_empty()
     }
 
+    /// Whether the other side ends the connection with a reset rather than in order.
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        let mut piece = [0; 1024];
+        match timeout(PATIENCE, self.stream.read(&mut piece)).await.expect("nothing arrives") {
+            Ok(0) => false,
+            Ok(n) => panic!("{n} more bytes"),
+            Err(problem) => problem.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
     /// A head and the body its Content-Length promises.
     pub(crate) async fn message(&mut self) -> (String, Vec<u8>) {
         let head = self.head().await;
@@ -230,6 +245,14 @@ impl Wire {
             }
         }
     }
+}
+
+/// Plays one side while the test plays the other; the test waits for it.
+#[expect(clippy::disallowed_methods, reason = "the test awaits the task and ends with it")]
+pub(crate) fn background<T: Send + 'static>(
+    part: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(part)
 }
 
 /// The value of a header in a head, by lower-case name.

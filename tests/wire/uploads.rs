@@ -1,6 +1,6 @@
 //! The way up.
 
-use super::house::{House, field, reason, status};
+use super::house::{House, background, field, reason, status};
 
 #[tokio::test]
 async fn a_small_upload_arrives_whole_with_its_length_signed() {
@@ -22,7 +22,7 @@ async fn a_large_upload_streams_and_its_bytes_are_the_same() {
     let house = House::open().await;
     let mut client = house.client().await;
     let sent = body.clone();
-    let sender = tokio::spawn(async move {
+    let sender = background(async move {
         client
             .write(format!("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n"))
             .await;
@@ -114,7 +114,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
 async fn an_early_answer_is_heard_although_upstream_takes_no_more_bytes() {
     let house = House::open().await;
     let mut client = house.client().await;
-    let sender = tokio::spawn(async move {
+    let sender = background(async move {
         client
             .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
             .await;
@@ -170,4 +170,66 @@ async fn a_multi_delete_without_a_digest_gets_one() {
     // MD5 of the body above, base64, computed with a separate tool.
     assert_eq!(field(&head, "content-md5"), Some("aFPqFnlCon58cZ4Qt7zwvQ=="));
     assert_eq!(body, xml.as_bytes());
+}
+
+#[tokio::test]
+async fn an_early_answer_survives_the_reset_that_follows_it() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client
+        .write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nstart")
+        .await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied").await;
+    // Unread bytes at the close make it a reset.
+    drop(upstream);
+    let _: Result<_, _> =
+        tokio::time::timeout(std::time::Duration::from_millis(200), client.write(vec![0; 1 << 20]))
+            .await;
+    let (head, body) = client.message().await;
+    assert_eq!((status(&head), body.as_slice()), (403, &b"denied"[..]));
+}
+
+#[tokio::test]
+async fn an_interim_answer_during_an_upload_lets_it_go_on() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client.write("PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello").await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    upstream.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert_eq!(upstream.exactly(5).await, b"hello");
+    client.write("world").await;
+    assert_eq!(upstream.exactly(5).await, b"world");
+    upstream.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(status(&client.head().await), 200);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_never_told_to_continue() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    client
+        .write("PUT /a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    assert_eq!(status(&client.head().await), 421);
+}
+
+#[tokio::test]
+async fn a_held_body_is_asked_for_when_the_client_waits() {
+    let house = House::open().await;
+    let mut client = house.client().await;
+    let xml = "<Delete><Object><Key>a</Key></Object></Delete>";
+    client
+        .write(format!(
+            "POST /?delete HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            xml.len()
+        ))
+        .await;
+    assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write(xml).await;
+    let mut upstream = house.upstream().await;
+    let (head, body) = upstream.message().await;
+    assert_eq!((field(&head, "expect"), body.as_slice()), (None, xml.as_bytes()));
 }
