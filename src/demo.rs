@@ -48,7 +48,7 @@ pub struct DemoOptions {
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error(transparent)]
-    Emulator(#[from] crate::emulator::StartError),
+    Emulator(#[from] emulator::StartError),
     #[error(transparent)]
     App(#[from] app::StartError),
     #[error("cannot start a thread: {0}")]

@@ -13,7 +13,10 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, timeout_at},
+};
 
 use crate::shutdown::Shutdown;
 
@@ -26,6 +29,9 @@ use super::{
 const BACKLOG: i32 = 1024;
 /// A failed accept (descriptors used up, usually) is not retried sooner.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+/// After the shutdown began: what the kernel took for us before that is still heard.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Why a data port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -160,11 +166,19 @@ pub(super) async fn accept(
     shutdown: Shutdown,
 ) {
     let Some(listener) = Accepting::register(listener) else { return };
-    let mut last_complaint: Option<tokio::time::Instant> = None;
+    let mut last_complaint: Option<Instant> = None;
+    let mut last_look: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
+            biased;
+            () = shutdown.begun() => {
+                let until = *last_look.get_or_insert_with(|| Instant::now() + LAST_LOOK);
+                match timeout_at(until, listener.accept()).await {
+                    Ok(accepted) => accepted,
+                    Err(_elapsed) => return,
+                }
+            }
             accepted = listener.accept() => accepted,
-            () = shutdown.begun() => return,
         };
         match accepted {
             Ok(stream) => {
@@ -183,7 +197,7 @@ pub(super) async fn accept(
             Err(problem) => {
                 if last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
                     tracing::error!(%problem, "cannot accept a client connection; if descriptors are used up, raise the limit (ulimit -n)");
-                    last_complaint = Some(tokio::time::Instant::now());
+                    last_complaint = Some(Instant::now());
                 }
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }

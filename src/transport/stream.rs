@@ -194,21 +194,18 @@ mod tests {
         let body = vec![7; 4 << 20];
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut ours = Stream::Unix(ours);
-        let mut writing = std::pin::pin!(write_out(Outgoing::new(&body, b""), &mut ours, STALL));
-        let (mut read, mut piece) = (0, vec![0; 1 << 20]);
-        while read < body.len() {
-            tokio::select! {
-                biased;
-                written = &mut writing, if read + piece.len() < body.len() => {
-                    panic!("ended at {read} bytes: {written:?}")
+        let reading = async {
+            let (mut read, mut piece) = (0, vec![0; 1 << 20]);
+            while read < body.len() {
+                tokio::time::sleep(STALL / 2).await;
+                while let Ok(n @ 1..) = theirs.try_read(&mut piece) {
+                    read += n;
                 }
-                () = tokio::time::sleep(STALL / 2) => {}
             }
-            while let Ok(n) = theirs.try_read(&mut piece) {
-                read += n;
-            }
-        }
-        writing.await.unwrap();
+        };
+        let (written, ()) =
+            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, STALL), reading);
+        written.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

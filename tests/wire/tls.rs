@@ -1,1 +1,0 @@
-//! https towards upstream.
