@@ -184,6 +184,7 @@ pub(super) async fn accept(
             Ok(stream) => {
                 // Taken only now: a listener that waits must not keep a place from the others.
                 let permit = tokio::select! {
+                    biased;
                     permit = Arc::clone(&places).acquire_owned() => permit,
                     () = shutdown.begun() => return,
                 };

@@ -33,6 +33,10 @@ use super::{
 /// How often idle connections of both sides are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// While draining: a connection that idles this long has nothing more to say. Shorter, and a
+/// request that is already in the kernel would be lost.
+const LAST_WORD: Duration = Duration::from_millis(50);
+
 /// What the connections of one thread share.
 pub(super) struct Worker {
     pub(super) settings: Arc<TransportSettings>,
@@ -112,7 +116,7 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
         }
     }
     while !connections.borrow().is_empty() {
-        sweep_idle(&worker, &connections, Duration::ZERO);
+        sweep_idle(&worker, &connections, LAST_WORD);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
