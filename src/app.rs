@@ -268,10 +268,15 @@ impl App {
         }
         view.draining.store(true, Ordering::Relaxed);
         tracing::info!(requests_in_flight = view.meters.requests_in_flight(), grace = ?settings.shutdown_grace, "draining");
+        // In a hurry; but nothing is lost when nothing was under way. Looked at before the drain is
+        // dropped, which cuts what is left.
+        let hurried = async {
+            stop.next().await;
+            view.meters.requests_in_flight() == 0
+        };
         let clean = tokio::select! {
             clean = running.drain(settings.shutdown_grace) => clean,
-            // In a hurry; but nothing is lost when nothing was under way.
-            () = stop.next() => view.meters.requests_in_flight() == 0,
+            clean = hurried => clean,
         };
         shutdown.begin();
         shutdown.finished(LAST_ANSWERS).await;

@@ -12,7 +12,7 @@ use cos_auth_proxy::{
     transport::{ListenAddress, Parts, Running, Transport, TransportSettings},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -118,7 +118,11 @@ impl Plan {
             keys,
             clock,
             meters: Arc::clone(&meters),
-            scheme: Scheme::Http,
+            scheme: if self.proxy.endpoint.starts_with("https") {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
         };
         let running = Some(transport.start(&parts).unwrap());
         House { address, addresses, upstream, writer: Some(writer), running, registry, meters }
@@ -165,22 +169,29 @@ impl House {
 }
 
 /// One end of a connection, with what was read and not used.
-pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    pub(crate) stream: S,
     read: Vec<u8>,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, read: Vec::new() }
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        timeout(PATIENCE, self.stream.write_all(bytes.as_ref()))
-            .await
-            .expect("nobody takes the bytes")
-            .unwrap();
+        let all = async {
+            self.stream.write_all(bytes.as_ref()).await?;
+            self.stream.flush().await
+        };
+        timeout(PATIENCE, all).await.expect("nobody takes the bytes").unwrap();
     }
 
     /// Reads up to and including the blank line.
