@@ -91,16 +91,15 @@ async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connect
             next += every;
         }
         let began = if work.every.is_some() { scheduled } else { Instant::now() };
-        let outcome = once(&work, &mut stream, &mut buffer).await;
+        let outcome = once(&work, &tally, &mut stream, &mut buffer).await;
         let ended = Instant::now();
         if ended < work.from || ended > work.until {
             continue;
         }
         let mut tally = tally.borrow_mut();
         match outcome {
-            Ok(bytes) => {
+            Ok(()) => {
                 tally.requests += 1;
-                tally.bytes += bytes;
                 tally.latencies_us.push(
                     u32::try_from(ended.duration_since(began).as_micros()).unwrap_or(u32::MAX),
                 );
@@ -116,69 +115,92 @@ async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connect
     }
 }
 
-async fn once(work: &Work, kept: &mut Option<TcpStream>, buffer: &mut [u8]) -> Result<u64, String> {
+/// Counts bytes of bodies as they pass, so that a large one may begin before the measured time and
+/// end after it.
+fn passed(work: &Work, tally: &RefCell<Tally>, bytes: usize) {
+    let now = Instant::now();
+    if now >= work.from && now <= work.until {
+        tally.borrow_mut().bytes += bytes as u64;
+    }
+}
+
+async fn once(
+    work: &Work,
+    tally: &RefCell<Tally>,
+    kept: &mut Option<TcpStream>,
+    buffer: &mut [u8],
+) -> Result<(), String> {
     let fail = |what: &str, problem: std::io::Error| format!("{what}: {problem}");
     if kept.is_none() {
-        let fresh =
-            TcpStream::connect(("127.0.0.1", work.port)).await.map_err(|e| fail("connect", e))?;
+        let fresh = TcpStream::connect(("127.0.0.1", work.port)).await;
+        let fresh = fresh.map_err(|e| fail("connect", e))?;
         fresh.set_nodelay(true).map_err(|e| fail("nodelay", e))?;
         *kept = Some(fresh);
     }
     let stream = kept.as_mut().unwrap();
     if work.body.len() <= 16 * 1024 {
-        stream
-            .write_all(&[work.head.as_slice(), work.body.as_slice()].concat())
-            .await
-            .map_err(|e| fail("write", e))?;
+        let whole = [work.head.as_slice(), work.body.as_slice()].concat();
+        stream.write_all(&whole).await.map_err(|e| fail("write", e))?;
+        passed(work, tally, work.body.len());
     } else {
         stream.write_all(&work.head).await.map_err(|e| fail("write", e))?;
-        stream.write_all(&work.body).await.map_err(|e| fail("write", e))?;
+        for piece in work.body.chunks(1 << 20) {
+            stream.write_all(piece).await.map_err(|e| fail("write", e))?;
+            passed(work, tally, piece.len());
+        }
     }
-    let mut have = 0;
-    let (head_len, length) = loop {
-        let n = stream.read(&mut buffer[have..]).await.map_err(|e| fail("read", e))?;
-        if n == 0 {
-            return Err("closed inside a head".to_owned());
-        }
-        have += n;
-        if let Some(end) = buffer[..have].windows(4).position(|w| w == b"\r\n\r\n") {
-            let head = std::str::from_utf8(&buffer[..end]).map_err(|e| e.to_string())?;
-            if !head.starts_with("HTTP/1.1 200") {
-                return Err(head.lines().next().unwrap_or_default().to_owned());
-            }
-            let length: u64 = head
-                .lines()
-                .find_map(|l| {
-                    l.to_ascii_lowercase()
-                        .strip_prefix("content-length:")
-                        .map(|v| v.trim().parse().unwrap())
-                })
-                .ok_or("an answer without length")?;
-            break (end + 4, length);
-        }
-    };
-    let mut left =
-        length.checked_sub((have - head_len) as u64).ok_or("an answer that is too long")?;
+    let (head_len, have, length) = answer_head(stream, buffer).await?;
+    passed(work, tally, have - head_len);
+    let mut left = length.checked_sub((have - head_len) as u64).ok_or("an answer too long")?;
     while left > 0 {
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let n = stream.read(&mut buffer[..room]).await.map_err(|e| fail("read", e))?;
         if n == 0 {
             return Err(format!("cut {left} bytes before the end"));
         }
+        passed(work, tally, n);
         left -= n as u64;
     }
-    Ok(length + work.body.len() as u64)
+    Ok(())
+}
+
+/// Reads the head of an answer: its length, all bytes read so far, and the length of the body.
+async fn answer_head(
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+) -> Result<(usize, usize, u64), String> {
+    let mut have = 0;
+    loop {
+        let n = stream.read(&mut buffer[have..]).await.map_err(|e| format!("read: {e}"))?;
+        if n == 0 {
+            return Err("closed inside a head".to_owned());
+        }
+        have += n;
+        let Some(end) = buffer[..have].windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+        let head = std::str::from_utf8(&buffer[..end]).map_err(|e| e.to_string())?;
+        if !head.starts_with("HTTP/1.1 200") {
+            return Err(head.lines().next().unwrap_or_default().to_owned());
+        }
+        let length = head
+            .to_ascii_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        return Ok((end + 4, have, length.ok_or("an answer without length")?));
+    }
 }
 
 async fn idle(port: u16, connections: usize, hold: Duration) {
     let head = format!("GET /1k HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").into_bytes();
     let now = Instant::now();
     let work = Work { port, head, body: Vec::new(), from: now, until: now, every: None };
+    let tally = RefCell::new(Tally::default());
     let mut held = Vec::new();
     let mut buffer = vec![0; 1 << 16];
     for _ in 0..connections {
         let mut stream = None;
-        once(&work, &mut stream, &mut buffer).await.expect("one request on each connection");
+        once(&work, &tally, &mut stream, &mut buffer)
+            .await
+            .expect("one request on each connection");
         held.push(stream);
     }
     println!("started");

@@ -151,7 +151,7 @@ def measure(tools, running, *words):
     before = cpu_seconds(running.pid)
     result = json.loads(process.stdout.readline() or "{}")
     cpu = cpu_seconds(running.pid) - before
-    if process.wait(60) or result.get("errors", 1) or not result.get("requests"):
+    if process.wait(60) or result.get("errors", 1) or not result.get("bytes", 0) + result.get("requests", 0):
         raise SystemExit(f"a measured run failed: {words} {result}")
     return result, cpu
 
