@@ -16,14 +16,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 use crate::shutdown::Shutdown;
 
-use listen::{Accepting, Stream};
-pub use listen::{ListenAddress, Listener};
+pub use listen::{Accepting, Connection, ListenAddress, Listener};
 
 /// Bounds of one service.
 #[derive(Debug, Clone, Copy)]
@@ -129,10 +129,15 @@ pub async fn read_body(
     }
 }
 
+/// What a connection is read from and written to.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// One connection, or `None` after an error and a pause.
 async fn accept(accepting: &Accepting, complaints: &mut Complaints) -> Option<Box<dyn Stream>> {
     match accepting.accept().await {
-        Ok(stream) => Some(stream),
+        Ok(Connection::Tcp(stream)) => Some(Box::new(stream)),
+        Ok(Connection::Unix(stream)) => Some(Box::new(stream)),
         Err(error) => {
             if complaints.may_speak() {
                 tracing::warn!(%error, address = %accepting.address(), "cannot take a connection");

@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::{Domain, Protocol, Socket as Socket2, Type};
+
+/// Connections the kernel holds for us while we are busy.
+const BACKLOG: i32 = 1024;
 
 /// One place to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +68,7 @@ impl Listener {
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(wanted) => {
-                let listener = TcpListener::bind(wanted)?;
-                listener.set_nonblocking(true)?;
+                let listener = bind_tcp(*wanted)?;
                 let address = ListenAddress::Tcp(listener.local_addr()?);
                 Ok(Self { socket: Socket::Tcp(listener), address })
             }
@@ -85,7 +87,10 @@ impl Listener {
     }
 
     /// The same socket on the current runtime.
-    pub(super) fn accepting(self) -> io::Result<Accepting> {
+    ///
+    /// # Errors
+    /// When the runtime does not take the socket.
+    pub fn accepting(self) -> io::Result<Accepting> {
         let socket = match self.socket {
             Socket::Tcp(listener) => {
                 AcceptingSocket::Tcp(tokio::net::TcpListener::from_std(listener)?)
@@ -98,13 +103,18 @@ impl Listener {
     }
 }
 
-/// What a connection is read from and written to.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+/// A connection that was accepted.
+#[derive(Debug)]
+pub enum Connection {
+    /// TCP, with `TCP_NODELAY`: everything here is written whole.
+    Tcp(tokio::net::TcpStream),
+    /// A unix socket.
+    Unix(tokio::net::UnixStream),
+}
 
 /// A listener on a runtime.
 #[derive(Debug)]
-pub(super) struct Accepting {
+pub struct Accepting {
     socket: AcceptingSocket,
     address: ListenAddress,
 }
@@ -119,21 +129,39 @@ enum AcceptingSocket {
 }
 
 impl Accepting {
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    /// The next connection. Cancel-safe.
+    ///
+    /// # Errors
+    /// What the system says; the next call may succeed.
+    pub async fn accept(&self) -> io::Result<Connection> {
         match &self.socket {
             AcceptingSocket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Answers are small: waiting to fill a segment only delays them.
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok(Connection::Tcp(stream))
             }
-            AcceptingSocket::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+            AcceptingSocket::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
         }
     }
 
-    pub(super) fn address(&self) -> &ListenAddress {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &ListenAddress {
         &self.address
     }
+}
+
+/// An address of one family only: `127.0.0.1` and `::1` are opened one by one.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket2::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// The file of a unix socket; removed when dropped if it is still the same file.

@@ -2,9 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
-    os::unix::fs::FileTypeExt,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,21 +9,18 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, timeout_at},
 };
 
-use crate::shutdown::Shutdown;
-
-use super::{
-    ListenAddress,
-    worker::{Arrived, ArrivedStream, Place},
+use crate::{
+    server::{Connection, ListenAddress, Listener},
+    shutdown::Shutdown,
 };
 
-/// Connections the kernel holds for us while we are busy.
-const BACKLOG: i32 = 1024;
+use super::worker::{Arrived, ArrivedStream, Place};
+
 /// A failed accept (descriptors used up, usually) is not retried sooner.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
@@ -40,23 +34,6 @@ pub struct BindError {
     address: ListenAddress,
     problem: io::Error,
     fix: &'static str,
-}
-
-/// An open data port.
-#[derive(Debug)]
-pub(super) enum Listener {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, RemoveOnDrop),
-}
-
-/// The file of a unix socket goes with its listener.
-#[derive(Debug)]
-pub(super) struct RemoveOnDrop(PathBuf);
-
-impl Drop for RemoveOnDrop {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
 }
 
 /// Opens every address. An address of a family this host does not have is left out, as
@@ -86,23 +63,12 @@ pub(super) fn bind(addresses: &[ListenAddress]) -> Result<Vec<Listener>, BindErr
     }
 }
 
-impl Listener {
-    pub(super) fn address(&self) -> ListenAddress {
-        match self {
-            Self::Tcp(tcp) => {
-                ListenAddress::Tcp(tcp.local_addr().unwrap_or(SocketAddr::from(([0; 4], 0))))
-            }
-            Self::Unix(_, path) => ListenAddress::Unix(path.0.clone()),
-        }
-    }
-}
-
 fn bind_one(address: &ListenAddress) -> Result<Listener, BindError> {
-    let bound = match address {
-        ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Listener::Tcp),
-        ListenAddress::Unix(path) => bind_unix(path),
-    };
-    bound.map_err(|problem| BindError { fix: fix_of(&problem), address: address.clone(), problem })
+    Listener::bind(address).map_err(|problem| BindError {
+        fix: fix_of(&problem),
+        address: address.clone(),
+        problem,
+    })
 }
 
 fn fix_of(problem: &io::Error) -> &'static str {
@@ -114,33 +80,6 @@ fn fix_of(problem: &io::Error) -> &'static str {
     } else {
         "choose another address with --listen"
     }
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // 127.0.0.1 and ::1 are opened one by one.
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        // Left behind by a process that was killed.
-        std::fs::remove_file(path)?;
-    }
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    Ok(Listener::Unix(listener, RemoveOnDrop(path.to_owned())))
 }
 
 fn is_missing_family(address: &ListenAddress, problem: &io::Error) -> bool {
@@ -165,7 +104,10 @@ pub(super) async fn accept(
     places: Arc<Semaphore>,
     shutdown: Shutdown,
 ) {
-    let Some(listener) = Accepting::register(listener) else { return };
+    let listener = match listener.accepting() {
+        Ok(listener) => listener,
+        Err(problem) => return tracing::error!(%problem, "cannot watch a listening socket"),
+    };
     let mut last_complaint: Option<Instant> = None;
     let mut last_look: Option<Instant> = None;
     loop {
@@ -180,7 +122,7 @@ pub(super) async fn accept(
             }
             accepted = listener.accept() => accepted,
         };
-        match accepted {
+        match accepted.and_then(unbound) {
             Ok(stream) => {
                 // Taken only now: a listener that waits must not keep a place from the others.
                 let permit = tokio::select! {
@@ -206,39 +148,11 @@ pub(super) async fn accept(
     }
 }
 
-enum Accepting {
-    Tcp(tokio::net::TcpListener),
-    Unix(
-        tokio::net::UnixListener,
-        #[expect(dead_code, reason = "removes the socket's file")] RemoveOnDrop,
-    ),
-}
-
-impl Accepting {
-    fn register(listener: Listener) -> Option<Self> {
-        let registered = match listener {
-            Listener::Tcp(tcp) => tokio::net::TcpListener::from_std(tcp).map(Self::Tcp),
-            Listener::Unix(unix, file) => {
-                tokio::net::UnixListener::from_std(unix).map(|unix| Self::Unix(unix, file))
-            }
-        };
-        registered
-            .inspect_err(|problem| tracing::error!(%problem, "cannot watch a listening socket"))
-            .ok()
-    }
-
-    /// The next connection, not bound to this thread's runtime.
-    async fn accept(&self) -> io::Result<ArrivedStream> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                drop(stream.set_nodelay(true));
-                stream.into_std().map(ArrivedStream::Tcp)
-            }
-            Self::Unix(listener, _) => {
-                listener.accept().await?.0.into_std().map(ArrivedStream::Unix)
-            }
-        }
+/// The connection free of the acceptor's runtime, so that a data thread can take it.
+fn unbound(connection: Connection) -> io::Result<ArrivedStream> {
+    match connection {
+        Connection::Tcp(tcp) => tcp.into_std().map(ArrivedStream::Tcp),
+        Connection::Unix(unix) => unix.into_std().map(ArrivedStream::Unix),
     }
 }
 
@@ -249,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn eight_long_connections_are_shared_evenly_by_two_threads() {
         let listener = bind(&[ListenAddress::Tcp(([127, 0, 0, 1], 0).into())]).unwrap().remove(0);
-        let ListenAddress::Tcp(address) = listener.address() else { panic!("TCP was asked for") };
+        let ListenAddress::Tcp(address) = *listener.address() else { panic!("TCP was asked for") };
         let (doors, mut inboxes): (Vec<_>, Vec<_>) = (0..2)
             .map(|_| {
                 let (inbox, arrivals) = mpsc::unbounded_channel();

@@ -18,6 +18,7 @@ use crate::{
     credential::KeyReader,
     metrics::Meters,
     proxy::{Composer, Gate, Scheme},
+    server::Listener,
     shutdown::Shutdown,
 };
 
@@ -25,7 +26,7 @@ use super::{
     BindError, ListenAddress, TlsError, TransportSettings,
     buffers::{Budget, Buffers},
     client_config,
-    listen::{self, Door, Listener},
+    listen::{self, Door},
     pool::Pool,
     upstream::Connector,
     worker::{self, Arrived, Worker},
@@ -94,7 +95,7 @@ impl Transport {
     /// The addresses as bound (port 0 resolved).
     #[must_use]
     pub fn addresses(&self) -> Vec<ListenAddress> {
-        self.listeners.iter().map(Listener::address).collect()
+        self.listeners.iter().map(|listener| listener.address().clone()).collect()
     }
 
     /// How many data threads there will be.
