@@ -7,6 +7,7 @@ mod answer;
 mod buffers;
 mod connection;
 mod exchange;
+mod framing;
 mod listen;
 mod pool;
 mod prepare;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     http1::{
-        self, AnswerTo, Body, BodyDecoder, BodyEvent, FieldSlots, HeadScan, HeadScanner, Limits,
-        write_chunk_head, write_last_chunk,
+        self, AnswerTo, Body, BodyDecoder, FieldSlots, HeadScan, HeadScanner, Limits,
+        write_last_chunk,
     },
     metrics::UpstreamErrorKind,
     proxy::{self, Answered, Reason},
@@ -20,6 +20,7 @@ use crate::{
 
 use super::{
     buffers::{Buffer, SMALL},
+    framing::{Framing, next_piece},
     record::Record,
     stream::{Filled, Outgoing, Stream, poll_fill, write_out},
     worker::Worker,
@@ -269,14 +270,14 @@ impl<'w> Answer<'w> {
         };
         self.buffer.consume(head.len);
         let mut decoder = BodyDecoder::of_answer(head.body);
-        let rechunk = to_client == Body::Chunked;
+        let framing = Framing::down(to_client);
         if to_client == Body::UntilClose {
             // Only a reset can tell this client that the end is not the body's; taken back at its
             // true end, so that no way out of here can be mistaken for it.
             client.reset_on_close(true);
         }
         let reusable =
-            self.bring_body(upstream, client, record, &mut decoder, rechunk, out).await?;
+            self.bring_body(upstream, client, record, &mut decoder, framing, out).await?;
         client.reset_on_close(false);
         Ok(Down { upstream_reusable: head.keep_alive && reusable, client_kept })
     }
@@ -288,15 +289,19 @@ impl<'w> Answer<'w> {
         client: &mut Stream,
         record: &mut Record,
         decoder: &mut BodyDecoder,
-        rechunk: bool,
+        framing: Framing,
         out: &mut Vec<u8>,
     ) -> Result<bool, BodyEnd> {
         loop {
-            let piece = next_piece(decoder, self.buffer.unread(), rechunk, out, &mut self.heard)?;
-            let direct = if rechunk {
-                &[][..]
-            } else {
-                self.buffer.unread().get(piece.start..piece.end).unwrap_or_default()
+            let input = self.buffer.unread();
+            let piece = next_piece(decoder, input, framing, out, self.heard.as_mut());
+            let piece = piece.map_err(|fault| {
+                tracing::warn!(%fault, "the framing of upstream's body is broken");
+                BodyEnd::Cut(UpstreamErrorKind::Malformed)
+            })?;
+            let direct = match framing {
+                Framing::Plain => input.get(piece.data).unwrap_or_default(),
+                Framing::Chunks | Framing::ChunksAndTrailers => &[],
             };
             if !out.is_empty() || !direct.is_empty() {
                 self.write(client, out, direct).await?;
@@ -315,7 +320,7 @@ impl<'w> Answer<'w> {
             match timeout(self.worker.settings.stall_timeout, read).await {
                 Ok(Ok(Filled::Bytes)) => {}
                 Ok(Ok(Filled::Closed)) if decoder.close().is_ok() => {
-                    if rechunk {
+                    if framing != Framing::Plain {
                         write_last_chunk(b"", out);
                         self.write(client, out, &[]).await?;
                     }
@@ -360,67 +365,5 @@ impl<'w> Answer<'w> {
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         self.worker.buffers.give(std::mem::take(&mut self.buffer));
-    }
-}
-
-/// The next bytes of a body as they go down.
-struct Piece {
-    /// The data within the input; meaningful when it goes down as it is.
-    start: usize,
-    end: usize,
-    /// Bytes of data.
-    len: usize,
-    consumed: usize,
-    done: bool,
-}
-
-/// Takes what `input` holds of the body; with `rechunk`, appends it framed to `out`. A chunked
-/// body for a client that cannot take chunks comes in runs, one call for each.
-fn next_piece(
-    decoder: &mut BodyDecoder,
-    input: &[u8],
-    rechunk: bool,
-    out: &mut Vec<u8>,
-    heard: &mut Option<Vec<u8>>,
-) -> Result<Piece, BodyEnd> {
-    let mut piece = Piece { start: 0, end: 0, len: 0, consumed: 0, done: false };
-    loop {
-        let rest = input.get(piece.consumed..).unwrap_or_default();
-        let event = decoder.decode(rest).map_err(|fault| {
-            tracing::warn!(%fault, "the framing of upstream's body is broken");
-            BodyEnd::Cut(UpstreamErrorKind::Malformed)
-        })?;
-        match event {
-            BodyEvent::Data { start, end } => {
-                piece.start = piece.consumed + start;
-                piece.end = piece.consumed + end;
-                piece.len += end - start;
-                if let Some(heard) = heard {
-                    let room = proxy::ERROR_BYTES.saturating_sub(heard.len());
-                    let data = rest.get(start..end).unwrap_or_default();
-                    heard.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
-                }
-                piece.consumed += end;
-                if rechunk {
-                    write_chunk_head(end - start, out);
-                    out.extend_from_slice(rest.get(start..end).unwrap_or_default());
-                    out.extend_from_slice(b"\r\n");
-                } else if decoder.remaining() != Some(0) {
-                    return Ok(piece);
-                }
-            }
-            BodyEvent::NeedMore => {
-                piece.consumed = input.len();
-                return Ok(piece);
-            }
-            BodyEvent::End { consumed } => {
-                piece.consumed += consumed;
-                piece.done = true;
-                if rechunk {
-                    write_last_chunk(decoder.trailers(), out);
-                }
-                return Ok(piece);
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    http1::{Body, BodyDecoder, BodyEvent, write_chunk_head, write_last_chunk},
+    http1::{Body, BodyDecoder},
     metrics::UpstreamErrorKind,
     proxy::{Reason, Refused},
 };
@@ -17,6 +17,7 @@ use crate::{
 use super::{
     answer::Answer,
     buffers::Buffer,
+    framing::{Framing, next_piece},
     record::Record,
     stream::{Filled, Outgoing, Stream, poll_fill},
     worker::Worker,
@@ -47,15 +48,6 @@ pub(super) struct Upload<'u, 'w> {
     pub(super) record: &'u mut Record,
 }
 
-/// The next bytes of a body as they go up.
-struct Piece {
-    /// Bytes of the input that go up as they are.
-    direct: std::ops::Range<usize>,
-    /// Bytes of the input that are used up.
-    consumed: usize,
-    done: bool,
-}
-
 impl Upload<'_, '_> {
     /// Sends `head`, then the body that begins in `inbox` after `head_len` bytes.
     pub(super) async fn send(
@@ -67,24 +59,24 @@ impl Upload<'_, '_> {
         head_len: usize,
     ) -> UploadEnd {
         let mut decoder = BodyDecoder::new(from_client);
-        let chunked = to_upstream == Body::Chunked;
+        let framing = Framing::up(to_upstream);
         let mut framed = Vec::new();
         let here = inbox.unread().get(head_len..).unwrap_or_default();
-        let piece = match next_piece(&mut decoder, here, chunked, &mut framed) {
+        let piece = match next_piece(&mut decoder, here, framing, &mut framed, None) {
             Ok(piece) => piece,
-            Err(refused) => return UploadEnd::ClientBroken(refused),
+            Err(fault) => return UploadEnd::ClientBroken(fault.into()),
         };
-        let direct = here.get(piece.direct.clone()).unwrap_or_default();
-        let second = if chunked { framed.as_slice() } else { direct };
+        let direct = here.get(piece.data.clone()).unwrap_or_default();
+        let second = if framing == Framing::Plain { direct } else { framed.as_slice() };
         if let Some(end) = self.write(head, second, true).await {
             return end;
         }
-        self.record.request_bytes(piece.direct.len());
+        self.record.request_bytes(piece.len);
         inbox.remove(head_len, piece.consumed);
         if piece.done {
             return UploadEnd::Sent;
         }
-        self.pump(decoder, chunked, framed, inbox).await
+        self.pump(decoder, framing, framed, inbox).await
     }
 
     /// Sends a head with a body that is held.
@@ -101,7 +93,7 @@ impl Upload<'_, '_> {
     async fn pump(
         &mut self,
         mut decoder: BodyDecoder,
-        chunked: bool,
+        framing: Framing,
         mut framed: Vec<u8>,
         inbox: &mut Buffer,
     ) -> UploadEnd {
@@ -111,16 +103,17 @@ impl Upload<'_, '_> {
                 break end;
             }
             framed.clear();
-            let piece = match next_piece(&mut decoder, buffer.unread(), chunked, &mut framed) {
+            let piece = match next_piece(&mut decoder, buffer.unread(), framing, &mut framed, None)
+            {
                 Ok(piece) => piece,
-                Err(refused) => break UploadEnd::ClientBroken(refused),
+                Err(fault) => break UploadEnd::ClientBroken(fault.into()),
             };
-            let direct = buffer.unread().get(piece.direct.clone()).unwrap_or_default();
-            let bytes = if chunked { framed.as_slice() } else { direct };
+            let direct = buffer.unread().get(piece.data.clone()).unwrap_or_default();
+            let bytes = if framing == Framing::Plain { direct } else { framed.as_slice() };
             if let Some(end) = self.write(bytes, b"", false).await {
                 break end;
             }
-            self.record.request_bytes(piece.direct.len());
+            self.record.request_bytes(piece.len);
             buffer.consume(piece.consumed);
             if piece.done {
                 // What follows is the next request.
@@ -250,49 +243,5 @@ fn after_hearing(
             reason: Reason::UpstreamClosed,
         }),
         Ok(Filled::Closed) | Err(_) => Some(UploadEnd::Answered),
-    }
-}
-
-/// Takes what `input` holds of the body: as a slice for a body of known length, re-framed into
-/// `framed` for a chunked one.
-fn next_piece(
-    decoder: &mut BodyDecoder,
-    input: &[u8],
-    chunked: bool,
-    framed: &mut Vec<u8>,
-) -> Result<Piece, Refused> {
-    let mut piece = Piece { direct: 0..0, consumed: 0, done: false };
-    loop {
-        let rest = input.get(piece.consumed..).unwrap_or_default();
-        match decoder.decode(rest).map_err(Refused::from)? {
-            BodyEvent::Data { start, end } => {
-                let at = piece.consumed;
-                if chunked {
-                    write_chunk_head(end - start, framed);
-                    framed.extend_from_slice(rest.get(start..end).unwrap_or_default());
-                    framed.extend_from_slice(b"\r\n");
-                }
-                // Only chunked bodies come in several runs; their count is what matters then.
-                piece.direct = if chunked {
-                    0..piece.direct.len() + end - start
-                } else {
-                    at + start..at + end
-                };
-                piece.consumed += end;
-            }
-            BodyEvent::NeedMore => {
-                piece.consumed = input.len();
-                return Ok(piece);
-            }
-            BodyEvent::End { consumed } => {
-                piece.consumed += consumed;
-                piece.done = true;
-                if chunked {
-                    // Trailers were checked and end here: COS gives them no meaning.
-                    write_last_chunk(b"", framed);
-                }
-                return Ok(piece);
-            }
-        }
     }
 }
