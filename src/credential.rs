@@ -13,6 +13,7 @@ mod offset;
 mod policy;
 mod refresh_settings;
 mod refresher;
+mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
@@ -31,6 +32,7 @@ pub use offset::{Observations, ServerTime};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
 pub use refresher::Refresher;
+pub use reveal::{Revealed, reveal, to_json};
 pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,
