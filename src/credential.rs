@@ -39,7 +39,7 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, SourceSettings, StaticSettings, StsSettings,
 };
 pub use settings_check::SettingProblem;
-pub use source::{Fetched, Fetching, KeySource, Renewal};
+pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, start};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};

@@ -63,6 +63,8 @@ enum Cause {
 enum Event {
     Asked(Answer),
     Rejected,
+    /// The source knows of another key.
+    Changed,
     Woken,
     /// Nobody can ask any more; never happens while readers and handles are alive.
     HandlesGone,
@@ -135,6 +137,10 @@ impl Refresher {
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
+                Event::Changed => {
+                    let now = self.clock.now();
+                    self.plan_at(Some(now), now);
+                }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
             }
@@ -151,6 +157,7 @@ impl Refresher {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
             () = self.reader.rejection() => Event::Rejected,
+            () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
     }

@@ -12,7 +12,11 @@ use crate::{
 
 use super::settings_check::{self as check, SettingProblem};
 
-use super::{endpoint::Endpoint, refresh_settings::RefreshSettings};
+use super::{
+    endpoint::Endpoint,
+    refresh_settings::RefreshSettings,
+    source::{KeyFile, Remembered},
+};
 
 /// The region STS is told when none is configured; Tencent Cloud's SDKs hard-code the same.
 pub const DEFAULT_STS_REGION: &str = "ap-guangzhou";
@@ -44,6 +48,7 @@ impl KeySetSettings {
             SourceSettings::FederationToken(settings) => check::federation_token(settings),
             SourceSettings::AssumeRole(settings) => check::assume_role(settings),
             SourceSettings::Http(settings) => check::http(settings),
+            SourceSettings::File(_) => Vec::new(),
         });
         problems
     }
@@ -61,6 +66,8 @@ pub enum SourceSettings {
     AssumeRole(AssumeRoleSettings),
     /// A home-made key server.
     Http(HttpSettings),
+    /// A file that somebody else keeps fresh.
+    File(KeyFile),
 }
 
 impl SourceSettings {
@@ -72,6 +79,7 @@ impl SourceSettings {
             Self::FederationToken(_) => "federation-token",
             Self::AssumeRole(_) => "assume-role",
             Self::Http(_) => "http",
+            Self::File(_) => "file",
         }
     }
 }
@@ -85,20 +93,22 @@ pub struct ParentKey {
     pub secret: Arc<SecretKey>,
     /// Token, if the key is a temporary one.
     pub token: Option<Arc<SessionToken>>,
+    /// Where it is read again; see [`ParentKey::standing_at`].
+    pub(super) place: Option<Arc<Remembered>>,
 }
 
 impl ParentKey {
     /// A key from its parts.
     #[must_use]
     pub fn new(id: SecretId, secret: SecretKey, token: Option<SessionToken>) -> Self {
-        Self { id, secret: Arc::new(secret), token: token.map(Arc::new) }
+        Self { id, secret: Arc::new(secret), token: token.map(Arc::new), place: None }
     }
 
     /// Whether the id has the look of a temporary key: longer than the 36 characters of a
     /// permanent one. Such a key without its token is refused by everything.
     #[must_use]
     pub fn looks_temporary(&self) -> bool {
-        self.id.as_str().len() > 36
+        self.id.looks_temporary()
     }
 }
 

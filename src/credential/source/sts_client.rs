@@ -71,6 +71,7 @@ impl StsClient {
         question: &Question,
         parent: &ParentKey,
     ) -> Result<Fetched, SourceError> {
+        let parent = &parent.as_it_stands(&self.clock).await;
         let mut seconds = question.duration.as_secs();
         let mut region = self.region.as_str();
         loop {
