@@ -19,6 +19,7 @@ mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
+mod settings_local;
 mod source;
 mod start;
 mod status;
@@ -42,6 +43,7 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, SourceSettings, StaticSettings, StsSettings,
 };
 pub use settings_check::SettingProblem;
+pub use settings_local::ExecSettings;
 pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, start};
 pub use status::{KeyStatus, RefreshCounts};

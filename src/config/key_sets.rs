@@ -324,7 +324,9 @@ impl Set<'_> {
                 (Some(settings.sts.endpoint.to_string()), settings.policy.clone())
             }
             SourceSettings::Http(settings) => (Some(settings.url.to_string()), None),
-            SourceSettings::Static(_) | SourceSettings::File(_) => (None, None),
+            SourceSettings::Static(_) | SourceSettings::File(_) | SourceSettings::Exec(_) => {
+                (None, None)
+            }
         };
         let set = self.name.to_owned();
         KeyNote { set, source: source.kind(), chosen_by_auto, found_in, endpoint, policy }

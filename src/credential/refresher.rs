@@ -104,8 +104,7 @@ impl Refresher {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
                 Event::Changed => {
-                    let now = self.clock.now();
-                    self.plan_at(Some(now), now);
+                    let (Ok(()) | Err(_)) = self.attempt(Cause::Schedule).await;
                 }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),

@@ -15,6 +15,7 @@ use super::settings_check::{self as check, SettingProblem};
 use super::{
     endpoint::Endpoint,
     refresh_settings::RefreshSettings,
+    settings_local::ExecSettings,
     source::{KeyFile, Remembered},
 };
 
@@ -49,6 +50,7 @@ impl KeySetSettings {
             SourceSettings::AssumeRole(settings) => check::assume_role(settings),
             SourceSettings::Http(settings) => check::http(settings),
             SourceSettings::File(_) => Vec::new(),
+            SourceSettings::Exec(settings) => settings.problems(),
         });
         problems
     }
@@ -68,6 +70,8 @@ pub enum SourceSettings {
     Http(HttpSettings),
     /// A file that somebody else keeps fresh.
     File(KeyFile),
+    /// A command that prints a key.
+    Exec(ExecSettings),
 }
 
 impl SourceSettings {
@@ -80,6 +84,7 @@ impl SourceSettings {
             Self::AssumeRole(_) => "assume-role",
             Self::Http(_) => "http",
             Self::File(_) => "file",
+            Self::Exec(_) => "exec",
         }
     }
 }

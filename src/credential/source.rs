@@ -9,12 +9,14 @@ use super::{
 };
 
 mod assume_role;
+mod exec;
 mod federation_token;
 mod fixed;
 mod http;
 mod http_client;
 mod key_place;
 mod key_text;
+mod last_words;
 mod reply;
 mod small_files;
 mod stored;
@@ -90,6 +92,7 @@ pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySour
             let place = KeyPlace::Whole(file.clone());
             Box::new(stored::Stored::new("file", place, None, refresh, clock.clone()))
         }
+        SourceSettings::Exec(command) => Box::new(exec::Exec::new(command.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
             Box::new(federation_token::FederationToken::new(
                 federation.clone(),

@@ -34,7 +34,11 @@ pub(super) enum ReplyError {
 
 impl ReplyError {
     pub(super) fn from(self, endpoint: &Endpoint) -> SourceError {
-        let endpoint = endpoint.to_string();
+        self.of(endpoint.to_string())
+    }
+
+    /// The answer came from `endpoint`, or from a program.
+    pub(super) fn of(self, endpoint: String) -> SourceError {
         match self {
             Self::Failed { code, request_id, names_region: _ } => SourceError::Refused {
                 endpoint,
