@@ -13,6 +13,8 @@ mod key;
 mod metrics;
 mod offset;
 mod policy;
+#[cfg(test)]
+mod polled_tests;
 mod refresh_settings;
 mod refresher;
 mod schedule;

@@ -105,7 +105,7 @@ mod tests {
         assert!(read(&[format!("{key}={value}")]).is_ok());
         assert_eq!(read(&[format!("{key}k=v")]), Err(BadTags::TooLong { number: 1 }));
         assert_eq!(
-            read(&[format!("a=b"), format!("k={value}v")]),
+            read(&["a=b".into(), format!("k={value}v")]),
             Err(BadTags::TooLong { number: 2 })
         );
         assert_eq!(

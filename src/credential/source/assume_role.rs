@@ -25,6 +25,8 @@ pub(super) struct AssumeRole {
     client: StsClient,
     parent: Parent,
     question: Question,
+    /// How long another key set is waited for.
+    patience: Duration,
     deadline: Duration,
 }
 
@@ -66,43 +68,43 @@ impl AssumeRole {
                 Parent::Key(_) => patience * 3,
                 Parent::KeySet(_) => patience * 8,
             },
+            patience,
             parent,
         }
     }
 
     /// Asks with the key that `keys` holds. If STS refuses it, rings for another and asks once more.
     async fn ask_with_key_of(&self, keys: &KeyReader) -> Result<Fetched, SourceError> {
-        let patience = self.deadline / 8;
-        let key = keys.wait(patience).await.map_err(|none| SourceError::ParentWithoutKey {
+        let key = keys.wait(self.patience).await;
+        let key = key.map_err(|none| SourceError::ParentWithoutKey {
             name: keys.name().to_owned(),
             reason: none.to_string(),
         })?;
-        let (refused, code) = match self.ask_with(&key, keys).await {
-            Err(SourceError::ParentRefused { endpoint, name, code, request_id }) => {
-                let told = code.clone();
-                (SourceError::ParentRefused { endpoint, name, code, request_id }, told)
-            }
-            answer => return answer,
-        };
-        keys.report_rejected(&key, &code);
+        let answer = self.ask_with(&key, keys).await;
+        let Err(SourceError::ParentRefused { code, .. }) = &answer else { return answer };
+        keys.report_rejected(&key, code);
         let id = key.id.clone();
         // Not held while waiting, so that it can be wiped.
         drop(key);
-        match keys.other_than(&id, patience).await {
+        match keys.other_than(&id, self.patience).await {
             Some(key) => self.ask_with(&key, keys).await,
-            None => Err(refused),
+            None => answer,
         }
     }
 
     async fn ask_with(&self, key: &Credential, keys: &KeyReader) -> Result<Fetched, SourceError> {
         let answer = self.client.ask(&self.question, key.into()).await;
-        answer.map_err(|fault| match fault {
-            SourceError::Refused { endpoint, code, request_id } if names_the_key(&code) => {
-                let name = keys.name().to_owned();
-                SourceError::ParentRefused { endpoint, name, code, request_id }
+        match &answer {
+            Err(SourceError::Refused { endpoint, code, request_id }) if names_the_key(code) => {
+                Err(SourceError::ParentRefused {
+                    endpoint: endpoint.clone(),
+                    name: keys.name().to_owned(),
+                    code: code.clone(),
+                    request_id: request_id.clone(),
+                })
             }
-            fault => fault,
-        })
+            Ok(_) | Err(_) => answer,
+        }
     }
 }
 
