@@ -18,6 +18,7 @@ use super::{
     schedule::{self, Failure, ForcedLimit},
     source::{Fetched, KeySource, Renewal, fetch},
     start::RefreshError,
+    status::LastError,
     store,
 };
 
@@ -58,6 +59,22 @@ enum Cause {
     Schedule,
     Rejected,
     Asked,
+}
+
+impl Cause {
+    /// The cause in logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::Rejected => "rejected",
+            Self::Asked => "asked",
+        }
+    }
+
+    fn is_forced(self) -> bool {
+        matches!(self, Self::Rejected | Self::Asked)
+    }
 }
 
 enum Event {
@@ -204,6 +221,7 @@ impl Refresher {
         self.plan.forced = None;
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
+        let request_id = request_id(&fetched);
         let result = self.judge(fetched, forced);
         let outcome = match &result {
             Ok((Verdict::Accepted, _)) => Outcome::Swapped,
@@ -215,11 +233,14 @@ impl Refresher {
         self.metrics.refreshed(self.reader.name(), outcome, took);
         self.writer.note(|progress| {
             progress.refreshes.count(outcome);
-            progress.forced_refreshes += u64::from(matches!(cause, Cause::Rejected | Cause::Asked));
+            progress.forced_refreshes += u64::from(cause.is_forced());
         });
+        if cause.is_forced() {
+            self.metrics.forced(self.reader.name());
+        }
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
-                self.swap(fetched);
+                self.swap(fetched, cause);
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {
@@ -227,7 +248,7 @@ impl Refresher {
                 Ok(())
             }
             Err(fault) => {
-                self.failed(&fault, cause);
+                self.failed(&fault, cause, request_id);
                 Err(fault)
             }
         };
@@ -248,7 +269,7 @@ impl Refresher {
         Ok((verdict, fetched))
     }
 
-    fn swap(&mut self, fetched: Fetched) {
+    fn swap(&mut self, fetched: Fetched, cause: Cause) {
         let Fetched { credential, request_id } = fetched;
         let now = self.clock.now();
         let spread = self.dice.f64();
@@ -280,7 +301,7 @@ impl Refresher {
             keys = self.reader.name(), source = self.source.kind(), secret_id = id.short(),
             expires_at = expires_at.map(tracing::field::display),
             next_refresh_at = next.map(tracing::field::display),
-            sts_request_id = request_id,
+            sts_request_id = request_id, cause = cause.label(),
             "a new key is in use"
         );
     }
@@ -308,7 +329,7 @@ impl Refresher {
         );
     }
 
-    fn failed(&mut self, fault: &RefreshError, cause: Cause) {
+    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<String>) {
         // A request that was refused during the attempt is part of the same trouble.
         self.distrusted |= self.reader.take_rejection();
         let now = self.clock.now();
@@ -323,17 +344,19 @@ impl Refresher {
             self.plan_at(Some(now + delay), now);
         }
         let next = self.plan.next.map(|(at, _)| at);
-        self.writer.note(|progress| progress.last_error = Some(reason));
-        let request_id = match fault {
-            RefreshError::Source(fault) => fault.request_id(),
-            RefreshError::Refused(_) | RefreshError::Settings(_) => None,
-        };
+        let class = fault.retry();
+        self.metrics.failed(self.reader.name(), class);
+        self.writer.note(|progress| {
+            let request_id = request_id.clone();
+            progress.last_error = Some(LastError { text: reason, at: now, class, request_id });
+            progress.failures = progress.failures.saturating_add(1);
+        });
         macro_rules! tell {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     target: "cos_auth_proxy::keys",
                     keys = self.reader.name(), source = self.source.kind(), error = %fault,
-                    retry = fault.retry().label(), sts_request_id = request_id,
+                    retry = class.label(), sts_request_id = request_id, cause = cause.label(),
                     failures = self.failures, next_refresh_at = next.map(tracing::field::display),
                     $message
                 )
@@ -361,7 +384,7 @@ impl Refresher {
         let held = self.writer.held();
         let usable = held.as_ref().is_some_and(|key| key.is_usable(now));
         let expires_at = held.as_ref().and_then(|key| key.expires_at);
-        self.metrics.holds(self.reader.name(), usable, expires_at);
+        self.metrics.holds(self.reader.name(), usable, held.as_deref());
         self.metrics.clock_is_off_by(self.clock.offset_millis());
         if !usable && self.was_usable {
             // The next try was planned with a key in hand; without one it is worth more.
@@ -384,14 +407,24 @@ impl Refresher {
     fn plan_at(&mut self, next: Option<Timestamp>, now: Timestamp) {
         self.plan.next = next.map(|at| (at, Instant::now() + at.since(now)));
         self.writer.note(|progress| progress.next_refresh_at = next);
+        self.metrics.planned(self.reader.name(), next);
     }
 
     fn note_success(&self, now: Timestamp) {
         self.metrics.succeeded(self.reader.name(), now);
         self.writer.note(|progress| {
             progress.last_error = None;
+            progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// The server's id of the request, whatever becomes of the key it gave.
+fn request_id(fetched: &Result<Fetched, SourceError>) -> Option<String> {
+    match fetched {
+        Ok(fetched) => fetched.request_id.clone(),
+        Err(fault) => fault.request_id().map(str::to_owned),
     }
 }
 
