@@ -226,10 +226,9 @@ impl App {
             settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
         let (readers, refreshers): (Vec<_>, Vec<_>) =
             started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        let Some(keys) = readers.first().cloned() else { return Ok(ExitReason::Configuration) };
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
-            keys,
+            keys: readers.clone(),
             clock: clock.clone(),
             meters: Arc::clone(&meters),
             scheme: usual_scheme(&settings),
