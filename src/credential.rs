@@ -15,6 +15,7 @@ mod planner;
 mod policy;
 mod refresh_settings;
 mod refresher;
+mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
@@ -34,6 +35,7 @@ pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
 pub use refresher::Refresher;
+pub use reveal::{Revealed, reveal, to_json};
 pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,
