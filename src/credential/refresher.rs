@@ -196,7 +196,7 @@ impl Refresher {
                 Ok(())
             }
             Err(fault) => {
-                self.failed(&fault, cause, request_id);
+                self.failed(&fault, cause, request_id.as_deref());
                 Err(fault)
             }
         };
@@ -252,7 +252,7 @@ impl Refresher {
         );
     }
 
-    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<String>) {
+    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
@@ -266,7 +266,7 @@ impl Refresher {
         let next = self.note_plan();
         self.metrics.failed(self.reader.name(), class);
         self.writer.note(|progress| {
-            let request_id = request_id.clone();
+            let request_id = request_id.map(str::to_owned);
             progress.last_error = Some(LastError { text: reason, at: now.at, class, request_id });
             progress.failures = progress.failures.saturating_add(1);
         });
