@@ -16,6 +16,7 @@ use super::{
     planner::{Cause, Moment, Planner},
     source::{Fetched, KeySource, fetch},
     start::RefreshError,
+    status::LastError,
     store,
 };
 
@@ -30,6 +31,22 @@ pub struct Refresher {
     dice: fastrand::Rng,
     commands: mpsc::Receiver<Answer>,
     planner: Planner,
+}
+
+impl Cause {
+    /// The cause in logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::Rejected => "rejected",
+            Self::Asked => "asked",
+        }
+    }
+
+    fn is_forced(self) -> bool {
+        matches!(self, Self::Rejected | Self::Asked)
+    }
 }
 
 enum Event {
@@ -158,6 +175,7 @@ impl Refresher {
         let forced = self.planner.begins(cause);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
+        let request_id = request_id(&fetched);
         let result = self.judge(fetched, forced);
         let outcome = match &result {
             Ok((Verdict::Accepted, _)) => Outcome::Swapped,
@@ -169,11 +187,14 @@ impl Refresher {
         self.metrics.refreshed(self.reader.name(), outcome, took);
         self.writer.note(|progress| {
             progress.refreshes.count(outcome);
-            progress.forced_refreshes += u64::from(matches!(cause, Cause::Rejected | Cause::Asked));
+            progress.forced_refreshes += u64::from(cause.is_forced());
         });
+        if cause.is_forced() {
+            self.metrics.forced(self.reader.name());
+        }
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
-                self.swap(fetched);
+                self.swap(fetched, cause);
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {
@@ -181,7 +202,7 @@ impl Refresher {
                 Ok(())
             }
             Err(fault) => {
-                self.failed(&fault, cause);
+                self.failed(&fault, cause, request_id.as_deref());
                 Err(fault)
             }
         };
@@ -202,7 +223,7 @@ impl Refresher {
         Ok((verdict, fetched))
     }
 
-    fn swap(&mut self, fetched: Fetched) {
+    fn swap(&mut self, fetched: Fetched, cause: Cause) {
         let Fetched { credential, request_id } = fetched;
         let now = self.moment();
         self.planner.swapped(&credential, now, || self.dice.f64());
@@ -218,7 +239,7 @@ impl Refresher {
             keys = self.reader.name(), source = self.source.kind(), secret_id = id.short(),
             expires_at = expires_at.map(tracing::field::display),
             next_refresh_at = next.map(tracing::field::display),
-            sts_request_id = request_id,
+            sts_request_id = request_id, cause = cause.label(),
             "a new key is in use"
         );
     }
@@ -237,7 +258,7 @@ impl Refresher {
         );
     }
 
-    fn failed(&mut self, fault: &RefreshError, cause: Cause) {
+    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
@@ -245,20 +266,22 @@ impl Refresher {
         let reason = fault.to_string();
         self.writer.fail(&reason);
         let held = self.writer.held();
-        self.planner.failed(fault.retry(), cause, held.as_deref(), now, || self.dice.f64());
+        let class = fault.retry();
+        self.planner.failed(class, cause, held.as_deref(), now, || self.dice.f64());
         let usable = held.is_some_and(|key| key.is_usable(now.at));
         let next = self.note_plan();
-        self.writer.note(|progress| progress.last_error = Some(reason));
-        let request_id = match fault {
-            RefreshError::Source(fault) => fault.request_id(),
-            RefreshError::Refused(_) | RefreshError::Settings(_) => None,
-        };
+        self.metrics.failed(self.reader.name(), class);
+        self.writer.note(|progress| {
+            let request_id = request_id.map(str::to_owned);
+            progress.last_error = Some(LastError { text: reason, at: now.at, class, request_id });
+            progress.failures = progress.failures.saturating_add(1);
+        });
         macro_rules! tell {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     target: "cos_auth_proxy::keys",
                     keys = self.reader.name(), source = self.source.kind(), error = %fault,
-                    retry = fault.retry().label(), sts_request_id = request_id,
+                    retry = class.label(), sts_request_id = request_id, cause = cause.label(),
                     failures = self.planner.failures(), next_refresh_at = next.map(tracing::field::display),
                     $message
                 )
@@ -278,7 +301,7 @@ impl Refresher {
         let held = self.writer.held();
         let look = self.planner.look(held.as_deref(), now, || self.dice.f64());
         let expires_at = held.as_ref().and_then(|key| key.expires_at);
-        self.metrics.holds(self.reader.name(), look.usable, expires_at);
+        self.metrics.holds(self.reader.name(), look.usable, held.as_deref());
         self.metrics.clock_is_off_by(self.clock.offset_millis());
         if look.ran_out {
             let next = self.note_plan();
@@ -298,6 +321,7 @@ impl Refresher {
     fn note_plan(&self) -> Option<Timestamp> {
         let next = self.planner.next_at();
         self.writer.note(|progress| progress.next_refresh_at = next);
+        self.metrics.planned(self.reader.name(), next);
         next
     }
 
@@ -305,8 +329,17 @@ impl Refresher {
         self.metrics.succeeded(self.reader.name(), now);
         self.writer.note(|progress| {
             progress.last_error = None;
+            progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// The server's id of the request, whatever becomes of the key it gave.
+fn request_id(fetched: &Result<Fetched, SourceError>) -> Option<String> {
+    match fetched {
+        Ok(fetched) => fetched.request_id.clone(),
+        Err(fault) => fault.request_id().map(str::to_owned),
     }
 }
 

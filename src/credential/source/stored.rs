@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Changed, Fetched, Fetching, KeySource, fixed,
+    Changed, Fetched, Fetching, KeySource, Renewal, fixed,
     key_place::{KeyPlace, PlaceFault, Standing},
     watch::Watch,
 };
@@ -54,6 +54,10 @@ impl KeySource for Stored {
 
     fn changed(&self) -> Changed<'_> {
         Box::pin(self.watch.changed())
+    }
+
+    fn renewal(&self) -> Renewal {
+        Renewal::Polled
     }
 
     fn deadline(&self) -> Duration {
