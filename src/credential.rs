@@ -5,6 +5,7 @@
 //! (`accept`) are pure.
 
 mod accept;
+mod cache;
 mod chain;
 mod endpoint;
 mod error;
@@ -25,6 +26,7 @@ mod settings;
 mod settings_check;
 mod settings_local;
 mod source;
+mod source_identity;
 mod start;
 mod status;
 mod store;
@@ -52,7 +54,9 @@ pub use settings::{
 };
 pub use settings_check::SettingProblem;
 pub use settings_local::ExecSettings;
-pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
+pub use source::{
+    Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, NoKeyThere, Renewal,
+};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};
