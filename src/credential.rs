@@ -4,11 +4,13 @@
 //! with one atomic load. When to ask (`schedule`) and what to take (`accept`) are pure.
 
 mod accept;
+mod covers;
 mod endpoint;
 mod error;
 mod handle;
 mod key;
 mod metrics;
+mod narrow;
 mod offset;
 mod policy;
 mod refresh_settings;
@@ -17,17 +19,20 @@ mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
+mod shape;
 mod source;
 mod start;
 mod status;
 mod store;
 
 pub use accept::Refusal;
+pub use covers::{NotCovered, Permission};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};
 pub use handle::{RefreshNowError, RefresherHandle};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
+pub use narrow::{Narrowing, NotNarrowed};
 pub use offset::{Observations, ServerTime};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
@@ -39,6 +44,7 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, SourceSettings, StaticSettings, StsSettings,
 };
 pub use settings_check::SettingProblem;
+pub use shape::{KeyShape, write_key};
 pub use source::{Fetched, Fetching, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, start};
 pub use status::{KeyStatus, RefreshCounts};

@@ -26,9 +26,9 @@ impl Peer {
     pub fn of(connection: &Connection) -> Self {
         match connection {
             Connection::Tcp(stream) => stream.peer_addr().map_or(Self::Unknown, Self::Tcp),
-            Connection::Unix(stream) => stream.peer_cred().map_or(Self::Unknown, |cred| {
-                Self::Unix { user: cred.uid(), process: cred.pid() }
-            }),
+            Connection::Unix(stream) => stream
+                .peer_cred()
+                .map_or(Self::Unknown, |cred| Self::Unix { user: cred.uid(), process: cred.pid() }),
         }
     }
 }
@@ -37,7 +37,9 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix { user, process: Some(process) } => write!(f, "user {user}, process {process}"),
+            Self::Unix { user, process: Some(process) } => {
+                write!(f, "user {user}, process {process}")
+            }
             Self::Unix { user, process: None } => write!(f, "user {user}"),
             Self::Unknown => f.write_str("unknown"),
         }
