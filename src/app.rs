@@ -1,6 +1,7 @@
 //! Puts the rooms together, opens the house and closes it.
 
 mod limits;
+mod one_key;
 mod online;
 mod orders;
 
@@ -35,6 +36,7 @@ use crate::{
     transport::{self, BindError, Parts, Transport},
 };
 
+pub use one_key::{KeyForm, NoSingleKey, one_key};
 pub use online::check_online;
 
 /// This version, as `version`, `status` and `build_info` tell it.
