@@ -1,7 +1,8 @@
 //! Keeps one good key in reach. Does not know that requests are proxied.
 //!
 //! A `KeySource` is asked by one `Refresher`, which writes a store; readers take the current key
-//! with one atomic load. When to ask (`schedule`) and what to take (`accept`) are pure.
+//! with one atomic load. When to ask (`planner`, by the numbers of `schedule`) and what to take
+//! (`accept`) are pure.
 
 mod accept;
 mod covers;
@@ -12,6 +13,7 @@ mod key;
 mod metrics;
 mod narrow;
 mod offset;
+mod planner;
 mod policy;
 mod refresh_settings;
 mod refresher;
@@ -34,6 +36,7 @@ pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
 pub use narrow::{Narrowing, NotNarrowed};
 pub use offset::{Observations, ServerTime};
+pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
 pub use refresher::Refresher;
