@@ -65,6 +65,21 @@ const TABLE: &[Row] = &[
     ),
     row("telemetry", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
     row("control", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
+    row(
+        "key_endpoint",
+        &[
+            "credential::KeyReader",
+            "credential::Credential",
+            "credential::Narrowing",
+            "credential::NotNarrowed",
+            "credential::Permission",
+            "credential::KeyShape",
+            "credential::write_key",
+            "shutdown",
+            "clock",
+            "server",
+        ],
+    ),
     Row {
         room: "config",
         may: &[
@@ -77,6 +92,8 @@ const TABLE: &[Row] = &[
             "server",
             "telemetry::TelemetrySettings",
             "control::ControlSettings",
+            "key_endpoint::KeyEndpointSettings",
+            "key_endpoint::Shape",
             "log",
         ],
         never: &[
@@ -110,6 +127,7 @@ const TABLE: &[Row] = &[
             "transport",
             "telemetry",
             "control",
+            "key_endpoint",
             "config",
         ],
     ),
@@ -153,6 +171,8 @@ const REVEALERS: &[&str] = &[
     "credential/reveal.rs",
     // Writes the key of a key set into the file that its settings name.
     "credential/cache.rs",
+    // The shapes of the key endpoint and of `keys once`.
+    "credential/shape.rs",
 ];
 
 #[test]
