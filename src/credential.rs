@@ -23,6 +23,7 @@ mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
+mod settings_local;
 mod source;
 mod start;
 mod status;
@@ -50,7 +51,8 @@ pub use settings::{
     StsSettings,
 };
 pub use settings_check::SettingProblem;
-pub use source::{Fetched, Fetching, KeySource, Renewal};
+pub use settings_local::ExecSettings;
+pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};

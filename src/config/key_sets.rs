@@ -337,7 +337,9 @@ fn note(set: &KeySetSettings, chosen_by_auto: bool, found_in: Vec<String>) -> Ke
             (Some(settings.endpoint.to_string()), None, Some(role))
         }
         SourceSettings::Http(settings) => (Some(settings.url.to_string()), None, None),
-        SourceSettings::Static(_) => (None, None, None),
+        SourceSettings::Static(_) | SourceSettings::File(_) | SourceSettings::Exec(_) => {
+            (None, None, None)
+        }
     };
     KeyNote {
         set: set.name.clone(),

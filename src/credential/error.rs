@@ -81,6 +81,16 @@ pub enum SourceError {
         /// The server's id of the request, `-` if it gave none.
         request_id: String,
     },
+    /// A command that prints keys failed.
+    #[error("{program} gave no key: {fault}")]
+    Command {
+        /// Its path.
+        program: String,
+        /// How it ended, and the end of what it complained, without anything like a key.
+        fault: String,
+        /// It ran; otherwise it is not there, or not to be run.
+        started: bool,
+    },
     /// A file that the source needs cannot be read.
     #[error("cannot read {path}: {fault}")]
     File {
@@ -126,9 +136,11 @@ impl SourceError {
     #[must_use]
     pub fn retry(&self) -> RetryClass {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unreadable { .. } => {
-                RetryClass::Transient
-            }
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreadable { .. }
+            | Self::Command { started: true, .. } => RetryClass::Transient,
+            Self::Command { started: false, .. } => RetryClass::Operator,
             Self::Status { status: 429, .. } => RetryClass::Throttled,
             Self::Status { status: 401 | 403, .. }
             | Self::File { .. }
@@ -149,6 +161,7 @@ impl SourceError {
             Self::Status { .. } => "status",
             Self::Unreadable { .. } => "unreadable",
             Self::Refused { .. } => "refused",
+            Self::Command { .. } => "command",
             Self::File { .. } => "file",
             Self::Role { .. } => "role",
             Self::ParentWithoutKey { .. } => "parent-without-key",
@@ -167,6 +180,7 @@ impl SourceError {
             | Self::TimedOut { .. }
             | Self::Status { .. }
             | Self::Unreadable { .. }
+            | Self::Command { .. }
             | Self::File { .. }
             | Self::Role { .. }
             | Self::ParentWithoutKey { .. } => None,

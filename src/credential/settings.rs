@@ -16,6 +16,8 @@ use super::{
     endpoint::Endpoint,
     identity_settings::{InstanceRoleSettings, WebIdentitySettings},
     refresh_settings::RefreshSettings,
+    settings_local::ExecSettings,
+    source::{KeyFile, Remembered},
     tags::Tag,
 };
 
@@ -51,6 +53,8 @@ impl KeySetSettings {
             SourceSettings::Http(settings) => check::http(settings),
             SourceSettings::WebIdentity(settings) => check::web_identity(settings),
             SourceSettings::InstanceRole(settings) => check::instance_role(settings),
+            SourceSettings::File(_) => Vec::new(),
+            SourceSettings::Exec(settings) => settings.problems(),
         });
         problems
     }
@@ -64,7 +68,9 @@ impl KeySetSettings {
             SourceSettings::WebIdentity(settings) => settings.duration,
             SourceSettings::Static(_)
             | SourceSettings::Http(_)
-            | SourceSettings::InstanceRole(_) => return Vec::new(),
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => return Vec::new(),
         };
         check::short_life(asked).into_iter().collect()
     }
@@ -82,7 +88,9 @@ impl KeySetSettings {
             | SourceSettings::FederationToken(_)
             | SourceSettings::Http(_)
             | SourceSettings::WebIdentity(_)
-            | SourceSettings::InstanceRole(_) => None,
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => None,
         }
     }
 }
@@ -103,6 +111,10 @@ pub enum SourceSettings {
     WebIdentity(WebIdentitySettings),
     /// The instance metadata of a CVM.
     InstanceRole(InstanceRoleSettings),
+    /// A file that somebody else keeps fresh.
+    File(KeyFile),
+    /// A command that prints a key.
+    Exec(ExecSettings),
 }
 
 impl SourceSettings {
@@ -116,6 +128,8 @@ impl SourceSettings {
             Self::Http(_) => "http",
             Self::WebIdentity(_) => "web-identity",
             Self::InstanceRole(_) => "instance-role",
+            Self::File(_) => "file",
+            Self::Exec(_) => "exec",
         }
     }
 }
@@ -129,20 +143,22 @@ pub struct ParentKey {
     pub secret: Arc<SecretKey>,
     /// Token, if the key is a temporary one.
     pub token: Option<Arc<SessionToken>>,
+    /// Where it is read again; see [`ParentKey::standing_at`].
+    pub(super) place: Option<Arc<Remembered>>,
 }
 
 impl ParentKey {
     /// A key from its parts.
     #[must_use]
     pub fn new(id: SecretId, secret: SecretKey, token: Option<SessionToken>) -> Self {
-        Self { id, secret: Arc::new(secret), token: token.map(Arc::new) }
+        Self { id, secret: Arc::new(secret), token: token.map(Arc::new), place: None }
     }
 
     /// Whether the id has the look of a temporary key: longer than the 36 characters of a
     /// permanent one. Such a key without its token is refused by everything.
     #[must_use]
     pub fn looks_temporary(&self) -> bool {
-        self.id.as_str().len() > 36
+        self.id.looks_temporary()
     }
 }
 

@@ -13,18 +13,32 @@ use super::{
 };
 
 mod assume_role;
+mod exec;
 mod federation_token;
 mod fixed;
 mod http;
 mod http_client;
 mod instance_role;
+mod key_place;
+mod key_text;
+mod last_words;
 mod reply;
+mod small_files;
+mod stored;
 mod sts_client;
 mod token_file;
+mod watch;
 mod web_identity;
+
+pub(super) use key_place::Remembered;
+pub use key_place::{KeyFile, KeyPlace};
+pub use key_text::KeyFormat;
 
 /// An attempt under way. Dropping it gives it up.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, SourceError>> + Send + 'a>>;
+
+/// Completes when a source knows by itself that it has another key. Dropping it gives up waiting.
+pub type Changed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Something that gives keys when asked.
 ///
@@ -39,6 +53,12 @@ pub trait KeySource: Send + Sync {
     /// Whether asking again may give another key.
     fn renewal(&self) -> Renewal {
         Renewal::AheadOfExpiry
+    }
+
+    /// Completes when there is something new to fetch; for most sources never. The refresher waits
+    /// here between attempts, and drops and repeats the wait as it likes.
+    fn changed(&self) -> Changed<'_> {
+        Box::pin(std::future::pending())
     }
 
     /// Deadline of one fetch. The source keeps finer ones of its own.
@@ -78,7 +98,18 @@ pub(super) fn build(
     let refresh = &settings.refresh;
     let server_time = || Arc::new(ServerTime::new(clock.clone()));
     Ok(match &settings.source {
-        SourceSettings::Static(fixed) => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
+        SourceSettings::Static(fixed) => match fixed.key.place() {
+            None => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
+            Some(place) => {
+                let (place, given) = (place.clone(), Some(fixed.key.clone()));
+                Box::new(stored::Stored::new("static", place, given, refresh, clock.clone()))
+            }
+        },
+        SourceSettings::File(file) => {
+            let place = KeyPlace::Whole(file.clone());
+            Box::new(stored::Stored::new("file", place, None, refresh, clock.clone()))
+        }
+        SourceSettings::Exec(command) => Box::new(exec::Exec::new(command.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
             Box::new(federation_token::FederationToken::new(
                 federation.clone(),

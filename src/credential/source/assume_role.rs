@@ -126,7 +126,7 @@ impl KeySource for AssumeRole {
 
     fn fetch(&self) -> Fetching<'_> {
         match &self.parent {
-            Parent::Key(key) => Box::pin(self.client.ask(&self.question, key.into())),
+            Parent::Key(key) => Box::pin(self.client.ask_with(&self.question, key)),
             Parent::KeySet(keys) => Box::pin(self.ask_with_key_of(keys)),
         }
     }

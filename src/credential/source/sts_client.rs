@@ -86,6 +86,16 @@ impl StsClient {
         Self { http, region: settings.region.clone(), clock: clock.clone(), server_time }
     }
 
+    /// Asks with a configured key, as it stands in its files at this moment.
+    pub(super) async fn ask_with(
+        &self,
+        question: &Question,
+        key: &ParentKey,
+    ) -> Result<Fetched, SourceError> {
+        let key = key.as_it_stands(&self.clock).await;
+        self.ask(question, (&key).into()).await
+    }
+
     /// Asks for a key. A duration above what the role allows is halved, and a region that STS does
     /// not know is replaced by the one the SDKs use, each with a warning.
     pub(super) async fn ask(
