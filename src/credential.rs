@@ -50,7 +50,7 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, RoleParent, SourceSettings, StaticSettings,
     StsSettings,
 };
-pub use settings_check::SettingProblem;
+pub use settings_check::{SettingProblem, short_life};
 pub use settings_local::ExecSettings;
 pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};

@@ -1,81 +1,33 @@
-//! Sources that prove who they are without a key, and roles taken with the key of another key set.
+//! Sources that need no key of their own, and servers behind a private authority.
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere is the failure of the test")]
 
+#[path = "sources/pod.rs"]
+mod pod;
 #[path = "sources/scripted.rs"]
 mod scripted;
 #[path = "sources/stand.rs"]
 mod stand;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cos_auth_proxy::{
     credential::{
         self, AssumeRoleSettings, Endpoint, HttpSettings, InstanceRoleSettings, KeyMetrics,
-        KeyReader, KeySetSettings, RefreshError, RefreshSettings, RefresherHandle, RetryClass,
-        RoleParent, SourceError, SourceSettings, StsSettings, WebIdentitySettings, read_tags,
+        KeySetSettings, RefreshSettings, RetryClass, SourceSettings, StsSettings,
+        WebIdentitySettings,
     },
     emulator::{
-        accounts::{Account, Role, Subject, WebIdentity},
+        accounts::{Account, Role, Subject},
         faults::{Fault, Service},
     },
 };
+use pod::{POD_ROLE, Pod};
 use scripted::{Reply, serve};
-use stand::{BUCKET, PATIENCE, ROLE, SECRET_ID, SECRET_KEY, Stand, permanent_key, refused_code};
-
-const PROVIDER: &str = "my-cluster";
-const POD_ROLE: &str = "qcs::cam::uin/100000000001:roleName/pod";
-
-/// A stand that knows a role for pods, and the file with a pod's token.
-struct Pod {
-    stand: Stand,
-    folder: tempfile::TempDir,
-}
-
-impl Pod {
-    async fn open() -> Self {
-        let stand = Stand::open().await;
-        stand.accounts.add_role(Role::unlimited(POD_ROLE));
-        Self { stand, folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn token_file(&self) -> PathBuf {
-        self.folder.path().join("token")
-    }
-
-    /// The kubelet writes this token, and STS takes it.
-    fn trusts(&self, token: &str) {
-        self.stand.accounts.add_web_identity(WebIdentity {
-            provider_id: PROVIDER.to_owned(),
-            token: token.to_owned(),
-            role_arn: POD_ROLE.to_owned(),
-        });
-        self.writes(token);
-    }
-
-    fn writes(&self, token: &str) {
-        std::fs::write(self.token_file(), format!("{token}\n")).unwrap();
-    }
-
-    fn settings(&self) -> WebIdentitySettings {
-        WebIdentitySettings {
-            sts: StsSettings { region: "ap-singapore".to_owned(), ..self.stand.sts_settings() },
-            provider_id: PROVIDER.to_owned(),
-            token_file: self.token_file(),
-            role_arn: POD_ROLE.to_owned(),
-            session_name: "cos-auth-proxy-reports-7d9f".to_owned(),
-            duration: Duration::from_secs(7200),
-        }
-    }
-
-    fn source(&self) -> SourceSettings {
-        SourceSettings::WebIdentity(self.settings())
-    }
-}
-
-fn class(fault: &RefreshError) -> RetryClass {
-    fault.retry()
-}
+use stand::{
+    PATIENCE, ROLE, SECRET_ID, SECRET_KEY, Stand, class, other_role, permanent_key, refused_code,
+    session_arn, until,
+};
 
 #[tokio::test]
 async fn a_web_identity_asks_unsigned_and_without_any_token_of_a_key() {
@@ -220,17 +172,6 @@ fn metadata(stand: &Stand) -> InstanceRoleSettings {
     }
 }
 
-fn other_role() -> String {
-    ROLE.replace("cos-sidecar", "other")
-}
-
-fn session_arn(stand: &Stand) -> String {
-    match &stand.accounts.latest().unwrap().subject {
-        Subject::RoleSession { arn, .. } => arn.clone(),
-        Subject::Federated(name) => panic!("{name}"),
-    }
-}
-
 #[tokio::test]
 async fn the_role_of_an_instance_is_found_and_its_key_taken() {
     let stand = Stand::open().await;
@@ -304,19 +245,6 @@ async fn another_role_bound_to_the_instance_is_followed_even_to_a_key_that_ends_
     stand.close().await;
 }
 
-/// Waits until `look` finds something.
-async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let looking = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looking).await.expect("it does not happen")
-}
-
 #[tokio::test]
 async fn a_role_that_is_changed_between_the_two_questions_is_asked_for_again() {
     let stand = Stand::open().await;
@@ -387,225 +315,31 @@ async fn a_metadata_service_that_hangs_is_given_up_soon() {
     stand.close().await;
 }
 
-/// A pod's key set, and one that takes a role with its key.
-struct Chain {
-    pod: Pod,
-    sets: Vec<KeySetSettings>,
-}
-
-impl Chain {
-    async fn open() -> Self {
-        let pod = Pod::open().await;
-        let refresh = RefreshSettings {
-            attempt_timeout: Duration::from_secs(2),
-            forced_burst: 1000,
-            ..RefreshSettings::default()
-        };
-        let parent = KeySetSettings::new("pod", pod.source());
-        let role = AssumeRoleSettings {
-            parent: RoleParent::KeySet("pod".to_owned()),
-            policy: Some(credential::bucket_policy("ap-guangzhou", BUCKET)),
-            external_id: Some("partner:7".to_owned()),
-            tags: read_tags(["team=reports", "tier=a=b"]).unwrap(),
-            ..pod.stand.role()
-        };
-        let external_id = role.external_id.clone();
-        pod.stand.accounts.add_role(Role { external_id, ..Role::unlimited(ROLE) });
-        let child = KeySetSettings::new("app", SourceSettings::AssumeRole(role));
-        let sets = [child, parent].map(|set| KeySetSettings { refresh: refresh.clone(), ..set });
-        Self { pod, sets: sets.into() }
-    }
-
-    fn start(&self) -> Started {
-        let stand = &self.pod.stand;
-        let metrics = KeyMetrics::default();
-        let started =
-            credential::start_all(&self.sets, &stand.clock, &metrics, &stand.shutdown).unwrap();
-        let [app, pod] = <[_; 2]>::try_from(started).unwrap();
-        assert_eq!((app.0.name(), pod.0.name()), ("app", "pod"), "in the order of the settings");
-        Started { app, pod }
-    }
-
-    /// The ids that signed the calls of the role, in order.
-    fn callers(&self) -> Vec<String> {
-        let seen = self.pod.stand.seen.since(0).into_iter();
-        seen.filter(|s| s.action == "AssumeRole").filter_map(|s| s.secret_id).collect()
-    }
-}
-
-struct Started {
-    app: (KeyReader, RefresherHandle),
-    pod: (KeyReader, RefresherHandle),
-}
-
 #[tokio::test]
-async fn a_role_is_taken_with_the_key_that_another_key_set_holds_at_that_time() {
-    let chain = Chain::open().await;
-    let stand = &chain.pod.stand;
-    chain.pod.trusts("jwt-1");
-    let Started { app, pod } = chain.start();
-    let key = app.0.wait(PATIENCE).await.unwrap();
-    let first = pod.0.current(stand.clock.now()).unwrap().id.as_str().to_owned();
-    let tags = stand.accounts.session_tags(key.id.as_str());
-    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    assert_eq!(tags, [pair("team", "reports"), pair("tier", "a=b")]);
-    let issued = stand.accounts.latest().unwrap();
-    assert_eq!(key.id.as_str(), issued.secret_id);
-    assert!(!issued.policy.as_ref().unwrap().allows("name/cos:PutBucketPolicy", "x"));
-
-    let swapped = pod.1.refresh_now().await.unwrap();
-    assert_eq!(swapped.swaps, 2);
-    let second = pod.0.current(stand.clock.now()).unwrap().id.as_str().to_owned();
-    app.1.refresh_now().await.unwrap();
-    assert_eq!(chain.callers(), [first, second]);
-    // The token of the parent went along each time.
-    let asked = stand.seen.since(0);
-    let of_role = asked.iter().filter(|seen| seen.action == "AssumeRole");
-    assert!(of_role.clone().all(|seen| seen.header("x-tc-token").is_some()), "{asked:?}");
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn a_parents_key_that_sts_refuses_is_replaced_once_and_the_call_made_again() {
-    for code in ["AuthFailure.TokenFailure", "AuthFailure.SecretIdNotFound"] {
-        let chain = Chain::open().await;
-        let stand = &chain.pod.stand;
-        chain.pod.trusts("jwt-1");
-        let Started { app, pod } = chain.start();
-        app.0.wait(PATIENCE).await.unwrap();
-        let before = pod.0.current(stand.clock.now()).unwrap().id.clone();
-        stand.faults.for_next(Service::Sts, 1, Fault::ErrorCode(code));
-        assert_eq!(app.1.refresh_now().await.unwrap().swaps, 2, "{code}");
-        let status = pod.0.status(stand.clock.now());
-        assert_eq!((status.swaps, status.forced_refreshes), (2, 1), "{code}");
-        let after = pod.0.current(stand.clock.now()).unwrap().id.clone();
-        assert_ne!(before, after);
-        assert_eq!(chain.callers().last().map(String::as_str), Some(after.as_str()));
-        assert_eq!(stand.seen.count(Service::Sts), 5, "two first keys; refused, parent, again");
-        chain.pod.stand.close().await;
-    }
-}
-
-#[tokio::test]
-async fn a_revoked_parent_heals_the_chain_by_itself() {
-    let chain = Chain::open().await;
-    let stand = &chain.pod.stand;
-    chain.pod.trusts("jwt-1");
-    let Started { app, pod } = chain.start();
-    app.0.wait(PATIENCE).await.unwrap();
-    let revoked = pod.0.current(stand.clock.now()).unwrap();
-    stand.accounts.revoke(revoked.id.as_str());
-    assert_eq!(app.1.refresh_now().await.unwrap().swaps, 2);
-    assert_ne!(pod.0.current(stand.clock.now()).unwrap().id, revoked.id);
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn a_parents_key_that_is_refused_again_and_again_is_told_as_the_parents() {
-    let chain = Chain::open().await;
-    let stand = &chain.pod.stand;
-    chain.pod.trusts("jwt-1");
-    let Started { app, pod } = chain.start();
-    app.0.wait(PATIENCE).await.unwrap();
-    let good = app.0.current(stand.clock.now()).unwrap();
-    stand.faults.until_cleared(Service::Sts, Fault::ErrorCode("AuthFailure.TokenFailure"));
-    let told = app.1.refresh_now().await.unwrap_err().to_string();
-    assert!(told.contains("key set pod") && told.contains("TokenFailure (request "), "{told}");
-    assert!(Arc::ptr_eq(&good, &app.0.current(stand.clock.now()).unwrap()));
-    assert_eq!(pod.0.status(stand.clock.now()).forced_refreshes, 1);
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn a_chain_whose_parent_has_no_key_says_so_and_goes_on_when_it_has() {
-    let chain = Chain::open().await;
-    chain.pod.writes("untrusted-jwt");
-    let Started { app, pod } = chain.start();
-    let told = app.1.refresh_now().await.unwrap_err().to_string();
-    assert!(told.contains("the key set pod, which makes the call, has no key"), "{told}");
-    assert!(told.contains("WebIdentityTokenError"), "the reason of the parent: {told}");
-    assert!(chain.callers().is_empty(), "nothing was asked without a key");
-    chain.pod.trusts("jwt-1");
-    let (asked, renewed) = tokio::join!(app.1.refresh_now(), pod.1.refresh_now());
-    assert!(renewed.is_ok());
-    assert!(asked.unwrap().usable, "the attempt under way takes the key as it comes");
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn one_key_of_a_chain_is_had_without_keeping_any() {
-    let chain = Chain::open().await;
-    let (clock, accounts) = (&chain.pod.stand.clock, &chain.pod.stand.accounts);
-    chain.pod.trusts("jwt-1");
-    let key = credential::once_of(&chain.sets, "app", clock).await.unwrap();
-    assert_eq!(key.id.as_str(), accounts.latest().unwrap().secret_id);
-    assert_eq!(accounts.issued(), 2);
-    let key = credential::once_of(&chain.sets, "pod", clock).await.unwrap();
-    assert_eq!((key.id.as_str(), accounts.issued()), (&*accounts.latest().unwrap().secret_id, 3));
-
-    chain.pod.stand.faults.for_next(Service::Sts, 1, Fault::ErrorCode("InternalError"));
-    let fault = credential::once_of(&chain.sets, "app", clock).await.unwrap_err();
-    let RefreshError::Source(SourceError::ParentWithoutKey { name, .. }) = &fault else {
-        panic!("{fault}")
-    };
-    assert_eq!(name, "pod");
-    assert_eq!(class(&fault), RetryClass::Parent);
-    assert!(fault.to_string().contains("InternalError (request "), "{fault}");
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn three_key_sets_make_a_chain_too() {
-    let chain = Chain::open().await;
-    let stand = &chain.pod.stand;
-    chain.pod.trusts("jwt-1");
-    stand.accounts.add_role(Role::unlimited(other_role()));
-    let last = AssumeRoleSettings {
-        parent: RoleParent::KeySet("app".to_owned()),
-        role_arn: other_role(),
-        ..stand.role()
-    };
-    // The key in the middle must be allowed to take a role.
-    let mut sets = chain.sets.clone();
-    if let SourceSettings::AssumeRole(role) = &mut sets[0].source {
-        role.policy = None;
-    }
-    sets.insert(0, KeySetSettings::new("last", SourceSettings::AssumeRole(last)));
-    let key = credential::once_of(&sets, "last", &stand.clock).await.unwrap();
-    assert_eq!(key.id.as_str(), stand.accounts.latest().unwrap().secret_id);
-    assert_eq!(session_arn(stand), other_role());
-    let metrics = KeyMetrics::default();
-    let started = credential::start_all(&sets, &stand.clock, &metrics, &stand.shutdown).unwrap();
-    for (reader, _) in &started {
-        reader.wait(PATIENCE).await.unwrap();
-    }
-    chain.pod.stand.close().await;
-}
-
-#[tokio::test]
-async fn a_chain_without_a_beginning_starts_nothing() {
+async fn the_metadata_is_asked_directly_whatever_proxies_the_environment_names() {
     let stand = Stand::open().await;
-    let set = |name: &str, via: &str| {
-        let parent = RoleParent::KeySet(via.to_owned());
-        let role = AssumeRoleSettings { parent, ..stand.role() };
-        KeySetSettings::new(name, SourceSettings::AssumeRole(role))
-    };
-    let good = KeySetSettings::new("good", SourceSettings::FederationToken(stand.federation()));
-    let metrics = KeyMetrics::default();
-    for (sets, text) in [
-        (vec![good.clone(), set("a", "a")], "keys.a: via: names the key set itself"),
-        (vec![good.clone(), set("a", "b"), set("b", "a")], "keys.a: via: goes round in a circle"),
-        (vec![good.clone(), set("a", "nobody")], "keys.a: via: there is no key set [keys.nobody]"),
-    ] {
-        let refused = credential::start_all(&sets, &stand.clock, &metrics, &stand.shutdown);
-        let told = refused.unwrap_err().to_string();
-        assert!(told.contains(text), "{told}");
-        let told = credential::once_of(&sets, "a", &stand.clock).await.unwrap_err().to_string();
-        assert!(told.contains(text), "{told}");
+    stand.accounts.set_key_life(Some(299));
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let proxy = format!("http://{}", trap.local_addr().unwrap());
+    let metadata = metadata(&stand).endpoint.to_string();
+    let mut check = tokio::process::Command::new(env!("CARGO_BIN_EXE_cos-auth-proxy"));
+    check
+        .args(["check", "--online", "--keys-default-source", "instance-role"])
+        .args(["--keys-default-endpoint", &metadata])
+        .env_clear()
+        .kill_on_drop(true);
+    for variable in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"] {
+        check.env(variable, &proxy);
     }
-    let alone = set("a", "b");
-    assert!(credential::start(&alone, &stand.clock, &metrics, &stand.shutdown).is_err());
-    assert_eq!(stand.seen.count(Service::Sts), 0);
+    let ended = tokio::time::timeout(PATIENCE, check.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success(), "{said}");
+    let id = stand.accounts.latest().unwrap().secret_id.chars().take(8).collect::<String>();
+    assert!(said.contains(&format!("key {id}… from instance-role")), "{said}");
+    assert!(said.contains("warning: keys that live less than 5m"), "{said}");
+    let fault = trap.accept().unwrap_err();
+    assert_eq!(fault.kind(), std::io::ErrorKind::WouldBlock, "the proxy was asked");
     stand.close().await;
 }
 

@@ -153,7 +153,7 @@ impl KeyReader {
 
     /// Waits until a usable key other than the one of this id is there; `None` when `patience` is
     /// over. Cancel-safe.
-    pub(super) async fn other_than(
+    pub(super) async fn wait_for_other_than(
         &self,
         id: &SecretId,
         patience: Duration,
