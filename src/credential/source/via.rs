@@ -59,7 +59,7 @@ impl Via {
         let id = key.id.clone();
         // Not held while waiting, so that it can be wiped.
         drop(key);
-        match self.keys.wait_for_other_than(&id, self.patience).await {
+        match self.keys.another_than(&id, self.patience).await {
             Some(key) => self.ask_with(&key, client, question).await,
             None => answer,
         }
@@ -71,9 +71,7 @@ impl Via {
         match missed {
             Missed::Nothing => std::future::pending().await,
             Missed::AnyKey => while self.keys.wait(ONE_WAIT).await.is_err() {},
-            Missed::OtherThan(id) => {
-                while self.keys.wait_for_other_than(&id, ONE_WAIT).await.is_none() {}
-            }
+            Missed::OtherThan(id) => while self.keys.another_than(&id, ONE_WAIT).await.is_none() {},
         }
     }
 
