@@ -153,9 +153,6 @@ pub const SETTINGS: &[Setting] = &[
 
 const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
 
-/// Sources of this version.
-pub const AVAILABLE_SOURCES: &[&str] = SOURCES;
-
 /// All names of sources.
 pub const SOURCES: &[&str] = &[
     "auto",
