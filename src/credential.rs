@@ -55,7 +55,7 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, RoleParent, SourceSettings, StaticSettings,
     StsSettings,
 };
-pub use settings_check::SettingProblem;
+pub use settings_check::{SettingProblem, short_life};
 pub use settings_local::ExecSettings;
 pub use shape::{KeyShape, write_key};
 pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};

@@ -102,7 +102,9 @@ const TABLE: &[Row] = &[
             "credential::Refresher",
             "credential::channel",
             "credential::start",
+            "credential::start_all",
             "credential::once",
+            "credential::once_of",
             "proxy::Gate",
             "proxy::Composer",
             "server::Listener",
@@ -160,6 +162,7 @@ const EXPOSERS: &[&str] = &[
     // Credentials of the control plane's own requests.
     "credential/source/sts_client.rs",
     "credential/source/http.rs",
+    "credential/source/web_identity.rs",
     // Copies a configured key into the credential it hands out.
     "credential/source/fixed.rs",
     // The one door through which a whole key leaves in clear.

@@ -72,7 +72,8 @@ impl KeySetSettings {
             | SourceSettings::File(_)
             | SourceSettings::Exec(_) => return Vec::new(),
         };
-        check::short_life(asked).into_iter().collect()
+        let warning = check::short_life(asked).map(|text| format!("duration: {text}"));
+        warning.into_iter().collect()
     }
 
     /// The key set that makes the calls of this one.

@@ -27,6 +27,7 @@ mod small_files;
 mod stored;
 mod sts_client;
 mod token_file;
+mod via;
 mod watch;
 mod web_identity;
 
@@ -121,7 +122,9 @@ pub(super) fn build(
         SourceSettings::AssumeRole(role) => {
             let parent = match (&role.parent, parent) {
                 (RoleParent::Key(key), _) => assume_role::Parent::Key(key.clone()),
-                (RoleParent::KeySet(_), Some(keys)) => assume_role::Parent::KeySet(keys),
+                (RoleParent::KeySet(_), Some(keys)) => {
+                    assume_role::Parent::KeySet(via::Via::new(keys, refresh.attempt_timeout))
+                }
                 (RoleParent::KeySet(name), None) => return Err(chain::unknown(name)),
             };
             let (role, time) = (role.clone(), server_time());
