@@ -2,6 +2,7 @@
 
 mod limits;
 mod online;
+mod own_key;
 
 use std::{
     fmt,
@@ -30,10 +31,11 @@ use crate::{
     server::{ListenAddress, Listener},
     shutdown::Shutdown,
     telemetry::{Health, Telemetry},
-    transport::{self, BindError, Parts, Transport},
+    transport::{self, BindError, Parts, SignatureErrors, Transport},
 };
 
 pub use online::check_online;
+pub use own_key::OwnKey;
 
 /// This version, as `version`, `status` and `build_info` tell it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -226,11 +228,13 @@ impl App {
         let (readers, refreshers): (Vec<_>, Vec<_>) =
             started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let Some(keys) = readers.first().cloned() else { return Ok(ExitReason::Configuration) };
+        let signature_errors = SignatureErrors::default();
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys,
             clock: clock.clone(),
             meters: Arc::clone(&meters),
+            signature_errors: signature_errors.clone(),
             scheme: usual_scheme(&settings),
         })?;
 
@@ -240,6 +244,7 @@ impl App {
             readers,
             meters,
             draining: Arc::default(),
+            signature_errors,
             started_at: clock.now(),
             clock,
         };
@@ -299,6 +304,7 @@ struct View {
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
     draining: Arc<AtomicBool>,
+    signature_errors: SignatureErrors,
     started_at: Timestamp,
     clock: Clock,
 }
@@ -384,6 +390,10 @@ fn actions(
         set_log_level: Box::new(move |text| {
             let log = log.as_ref().ok_or("the logs of this process are not its own")?;
             log.set_level(text).map_err(|error| error.to_string())
+        }),
+        last_signature_error: Box::new({
+            let errors = view.signature_errors.clone();
+            move || errors.last()
         }),
         status: Box::new(move || view.status()),
     }

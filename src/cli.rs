@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod explain;
 mod help;
 mod operator;
 mod status;
@@ -86,6 +87,7 @@ pub fn main(
         Command::Wait { timeout } => ask(&inputs, &operator::Order::Wait { timeout }, terminal),
         Command::Refresh { keys } => ask(&inputs, &operator::Order::Refresh { keys }, terminal),
         Command::Quit => ask(&inputs, &operator::Order::Quit, terminal),
+        Command::ExplainSignature(asked) => explain::explain(&asked, &inputs, terminal),
         Command::Healthcheck => ask(&inputs, &operator::Order::Healthcheck, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();

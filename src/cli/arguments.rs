@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -95,6 +95,9 @@ pub(super) enum Command {
     },
     /// End a running proxy once its requests are done
     Quit,
+    /// Show why COS refused the signature of a request
+    #[command(after_help = help::AFTER_EXPLAIN)]
+    ExplainSignature(Explain),
     /// Succeed if a running proxy is ready, for container health checks
     Healthcheck,
     /// Print the configuration in force
@@ -110,6 +113,30 @@ pub(super) enum Command {
     },
     /// Print the version
     Version,
+}
+
+/// Which failed request to explain, and how.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The last one that the running proxy met
+    #[arg(long)]
+    pub(super) last: bool,
+    /// The one in a curl trace (-v, --trace, --trace-ascii) or in the proxy's log; - reads it
+    /// from standard input
+    #[arg(value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Its request line and headers, with --error
+    #[arg(long, value_name = "FILE")]
+    pub(super) request: Option<PathBuf>,
+    /// COS's XML error, with --request
+    #[arg(long, value_name = "FILE")]
+    pub(super) error: Option<PathBuf>,
+    /// Also test whether the configured key made the signature
+    #[arg(long)]
+    pub(super) check_key: bool,
+    /// As JSON, with both strings whole
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The command with the everyday flags only, for help and completions.
@@ -223,7 +250,7 @@ fn unknown_flag(typed: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .chain(others.map(str::to_owned))
-        .chain(["sources", "timeout"].map(str::to_owned))
+        .chain(["sources", "timeout", "last", "check-key", "request", "error"].map(str::to_owned))
         .chain(settings)
         .collect();
     let near = nearest(name, known.iter().map(String::as_str)).map(|name| format!("--{name}"));

@@ -33,13 +33,7 @@ struct Answer {
 
 /// Carries out `order`. Returns the exit code.
 pub(super) fn carry_out(order: &Order, addresses: &Addresses, terminal: &mut Terminal) -> u8 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else {
-        terminal.complain("cannot start a runtime");
-        return BUG;
-    };
-    let outcome = runtime.block_on(obey(order, addresses));
-    match outcome {
+    match wait_for(obey(order, addresses)) {
         Ok(text) => {
             terminal.say(&text);
             CLEAN
@@ -49,6 +43,22 @@ pub(super) fn carry_out(order: &Order, addresses: &Addresses, terminal: &mut Ter
             code
         }
     }
+}
+
+/// The last request whose signature COS refused, as JSON.
+pub(super) fn last_signature_error(addresses: &Addresses) -> Result<String, (u8, String)> {
+    wait_for(async {
+        let answer = control(addresses, Method::GET, "/last-signature-error").await;
+        answer.map_err(|fault| (UNAVAILABLE, fault))
+    })
+}
+
+fn wait_for(
+    answer: impl Future<Output = Result<String, (u8, String)>>,
+) -> Result<String, (u8, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.or(Err((BUG, "cannot start a runtime".to_owned())))?;
+    runtime.block_on(answer)
 }
 
 async fn obey(order: &Order, addresses: &Addresses) -> Result<String, (u8, String)> {
