@@ -121,17 +121,16 @@ pub(super) struct Explain {
     /// The last one that the running proxy met
     #[arg(long)]
     pub(super) last: bool,
-    /// The one in a curl trace (-v, --trace, --trace-ascii) or in the proxy's log; - reads it
-    /// from standard input
+    /// The one in a curl trace or in the proxy's log; - is standard input
     #[arg(value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
-    /// Its request line and headers, with --error
+    /// Its request line and headers
     #[arg(long, value_name = "FILE")]
     pub(super) request: Option<PathBuf>,
-    /// COS's XML error, with --request
+    /// COS's XML error to it
     #[arg(long, value_name = "FILE")]
     pub(super) error: Option<PathBuf>,
-    /// Also test whether the configured key made the signature
+    /// Test whether the configured key signed it
     #[arg(long)]
     pub(super) check_key: bool,
     /// As JSON, with both strings whole

@@ -49,7 +49,8 @@ pub(super) fn judge(evidence: &Evidence) -> Finding {
     Finding::new(Cause::KeyExpired, what)
 }
 
-fn instant(unix_seconds: u64) -> String {
+/// A time as people and logs read it.
+pub(super) fn instant(unix_seconds: u64) -> String {
     // Beyond the year 9999 nothing is meant.
     let at = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(253_402_300_799));
     humantime::format_rfc3339_seconds(at).to_string()

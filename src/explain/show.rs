@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{
     Difference, Explanation, Finding, Part,
     difference::Compared,
+    judge_time::instant,
     screen::{cell, escaped, window},
 };
 
@@ -57,6 +58,9 @@ fn heading(explanation: &Explanation, columns: usize, text: &mut String) {
     let mut line = format!("key {}…", escaped(&signed.secret_id));
     if !refusal.request_id.is_empty() {
         let _ = write!(line, ", request id {}", escaped(&refusal.request_id));
+    }
+    if let Some(at) = explanation.evidence.failed_at {
+        let _ = write!(line, ", {}", instant(at));
     }
     put(text, columns, "", &line);
     text.push('\n');

@@ -68,3 +68,99 @@ impl fmt::Debug for SignatureErrors {
         f.debug_struct("SignatureErrors").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::explain::{Cause, Input};
+
+    /// A writer whose lines a test reads.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const HEAD: &[u8] = b"GET /a%2Bb HTTP/1.1\r\nHost: h\r\nx-cos-security-token: plantedtoken\r\n\
+        Authorization: q-sign-algorithm=sha1&q-ak=AKIDexampleexample&q-sign-time=1;2&q-key-time=1;2&\
+        q-header-list=host;x-cos-security-token&q-url-param-list=&q-signature=plantedsignature\r\n\r\n";
+
+    const BODY: &[u8] = b"<Error><Code>SignatureDoesNotMatch</Code><Message>m</Message>\
+        <FormatString>get\n/a b\n\nhost=h&amp;x-cos-security-token=plantedtoken\n</FormatString>\
+        <RequestId>NjV</RequestId></Error>";
+
+    /// What is logged at `level` when COS answers `body`, as JSON or for people.
+    fn logged(level: tracing::Level, json: bool, body: &[u8]) -> (String, SignatureErrors) {
+        let (lines, errors) = (Lines::default(), SignatureErrors::default());
+        let writer = lines.clone();
+        let format = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+        let look = || {
+            let now = Timestamp::from_unix_seconds(1);
+            errors.look_at(403, body, HEAD, Operation::GetObject, now);
+        };
+        if json {
+            let format = format.json().flatten_event(true).with_writer(move || writer.clone());
+            tracing::subscriber::with_default(format.finish(), look);
+        } else {
+            let format = format.with_writer(move || writer.clone());
+            tracing::subscriber::with_default(format.finish(), look);
+        }
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        (text, errors)
+    }
+
+    #[test]
+    fn a_refused_signature_is_a_warning_and_its_strings_are_for_debugging() {
+        let (text, errors) = logged(tracing::Level::WARN, true, BODY);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (field, value) in [
+            ("level", "WARN"),
+            ("target", TARGET),
+            ("operation", "GetObject"),
+            ("request_id", "NjV"),
+            ("code", "SignatureDoesNotMatch"),
+            ("cause", "plus-in-path"),
+        ] {
+            assert_eq!(line[field], value, "{text}");
+        }
+        assert!(!text.contains("planted") && !text.contains("/a"), "{text}");
+        assert_eq!(errors.last().unwrap()["refusal"]["status"], 403);
+        assert!(!errors.last().unwrap().to_string().contains("planted"));
+    }
+
+    #[test]
+    fn the_lines_of_the_log_can_be_explained() {
+        for json in [true, false] {
+            let (text, _) = logged(tracing::Level::DEBUG, json, BODY);
+            assert!(!text.contains("planted"), "{text}");
+            let text = format!("an older line\n{text}a later line\n");
+            let evidence = Input::read(text.as_bytes()).unwrap().evidence(None);
+            let told = explain::explain(evidence);
+            assert_eq!(told.finding.cause, Cause::PlusInPath, "{text}");
+        }
+        let (text, _) = logged(tracing::Level::WARN, true, BODY);
+        let refused = Input::read(text.as_bytes()).unwrap_err();
+        assert!(refused.to_string().contains("NjV"), "{refused}");
+    }
+
+    #[test]
+    fn other_errors_are_neither_logged_nor_remembered() {
+        for body in [
+            &b"<Error><Code>NoSuchKey</Code></Error>"[..],
+            b"<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>",
+            b"<Error><Code>NoSuchKey</Code><Message>SignatureDoesNotMatch</Message></Error>",
+            b"",
+        ] {
+            let (text, errors) = logged(tracing::Level::DEBUG, true, body);
+            assert_eq!((text.as_str(), errors.last()), ("", None));
+        }
+    }
+}

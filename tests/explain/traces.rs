@@ -4,6 +4,8 @@ use std::process::{Command, Output, Stdio};
 
 use cos_auth_proxy::explain::{Cause, Explanation, Input, Unusable, explain, show};
 
+use proptest::prelude::*;
+
 use crate::signed::{Known, Request, evidence, named, xml};
 
 /// A request whose plus became a space on its way, and COS's answer.
@@ -285,5 +287,37 @@ fn help_fits_a_screen() {
     assert!(text.lines().count() <= 40, "{text}");
     for word in ["--last", "--request", "--error", "--check-key", "--json"] {
         assert!(text.contains(word), "{text}");
+    }
+}
+
+const ESCAPE: char = '\u{1b}';
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn no_input_whatever_ends_in_a_panic_or_moves_the_cursor(
+        form in 0..4_usize,
+        cut in 0..6000_usize,
+        at in 0..6000_usize,
+        byte: u8,
+        columns in 0..200_usize,
+    ) {
+        let (known, body) = failed();
+        let text = match form {
+            0 => verbose(&known.request, &body),
+            1 => trace(&known.request, &body, hexadecimal),
+            2 => trace(&known.request, &body, ascii),
+            _ => serde_json::to_string(&evidence(&known.request, &body)).unwrap(),
+        };
+        let mut bytes = text.into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.truncate(cut.max(1));
+        if let Ok(input) = Input::read(&bytes) {
+            let told = explain(input.evidence(None));
+            let shown = show(&told, columns);
+            prop_assert!(!shown.contains(ESCAPE));
+            prop_assert!(shown.contains("cause: "));
+        }
     }
 }
