@@ -14,7 +14,7 @@ pub(super) struct Style {
     pub(super) path: PathStyle,
     pub(super) parameters: ParameterStyle,
     pub(super) names_keep_case: bool,
-    pub(super) lower_case_escapes: bool,
+    pub(super) escapes: Escapes,
     pub(super) header_values_plain: bool,
     pub(super) header_values_untrimmed: bool,
     pub(super) host_without_port: bool,
@@ -38,6 +38,8 @@ pub(super) enum ParameterStyle {
     #[default]
     FormDecoded,
     PlusIsPlus,
+    /// Even an encoded plus is read as a space.
+    PlusIsSpace,
     /// Encoded once more instead of decoded first.
     EncodedTwice,
     AsSent,
@@ -45,6 +47,22 @@ pub(super) enum ParameterStyle {
     LeftOut,
     /// Every parameter takes part, listed or not.
     AllOfThem,
+}
+
+/// How names and values are encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Escapes {
+    #[default]
+    UpperCase,
+    LowerCase,
+    /// A space is a `+`, as in forms.
+    SpaceIsPlus,
+    /// `! \' ( ) *` stay, as with JavaScript's `encodeURIComponent`.
+    MarksStay,
+    /// `/` stays, as with Python's `quote`.
+    SlashStays,
+    /// `~` is encoded, as encoders older than RFC 3986 do.
+    TildeEncoded,
 }
 
 /// A pair as it is written, and its plain name.
@@ -86,6 +104,10 @@ fn parameters(sent: &Sent, style: Style) -> Vec<Pair> {
     let read = |wire: &[u8]| match style.parameters {
         ParameterStyle::PlusIsPlus => path_decoded(wire),
         ParameterStyle::EncodedTwice | ParameterStyle::AsSent => wire.to_vec(),
+        ParameterStyle::PlusIsSpace => {
+            let plain = form_decoded(wire);
+            plain.into_iter().map(|byte| if byte == b'+' { b' ' } else { byte }).collect()
+        }
         ParameterStyle::FormDecoded | ParameterStyle::LeftOut | ParameterStyle::AllOfThem => {
             form_decoded(wire)
         }
@@ -95,6 +117,7 @@ fn parameters(sent: &Sent, style: Style) -> Vec<Pair> {
         ParameterStyle::AllOfThem => true,
         ParameterStyle::FormDecoded
         | ParameterStyle::PlusIsPlus
+        | ParameterStyle::PlusIsSpace
         | ParameterStyle::EncodedTwice
         | ParameterStyle::AsSent => {
             sent.claim.parameters.contains(&encoded_name(&form_decoded(name)))
@@ -106,6 +129,7 @@ fn parameters(sent: &Sent, style: Style) -> Vec<Pair> {
             ParameterStyle::AsSent => String::from_utf8_lossy(value).into_owned(),
             ParameterStyle::FormDecoded
             | ParameterStyle::PlusIsPlus
+            | ParameterStyle::PlusIsSpace
             | ParameterStyle::EncodedTwice
             | ParameterStyle::LeftOut
             | ParameterStyle::AllOfThem => encoded(&read(value)),
@@ -150,7 +174,16 @@ fn joined(mut pairs: Vec<Pair>, style: Style) -> String {
     }
     let write = |pair: &Pair| {
         let text = format!("{}={}", pair.name, pair.value);
-        if style.lower_case_escapes { escapes_lowered(&text) } else { text }
+        match style.escapes {
+            Escapes::UpperCase => text,
+            Escapes::LowerCase => escapes_lowered(&text),
+            Escapes::SpaceIsPlus => text.replace("%20", "+"),
+            Escapes::MarksStay => ["!", "'", "(", ")", "*"]
+                .iter()
+                .fold(text, |text, mark| text.replace(&encoded(mark.as_bytes()), mark)),
+            Escapes::SlashStays => text.replace("%2F", "/"),
+            Escapes::TildeEncoded => text.replace('~', "%7E"),
+        }
     };
     pairs.iter().map(write).collect::<Vec<_>>().join("&")
 }

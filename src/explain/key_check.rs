@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cause,
-    http_string::{ParameterStyle, PathStyle, Style, compose},
+    http_string::{Escapes, ParameterStyle, PathStyle, Style, compose},
     sent::Sent,
 };
 
@@ -60,6 +60,7 @@ fn deviations() -> Vec<(Style, Cause, &'static str)> {
     let usual = Style::default();
     let path = |path| Style { path, ..usual };
     let parameters = |parameters| Style { parameters, ..usual };
+    let escapes = |escapes| Style { escapes, ..usual };
     vec![
         (
             path(PathStyle::AsSent),
@@ -76,6 +77,31 @@ fn deviations() -> Vec<(Style, Cause, &'static str)> {
             parameters(ParameterStyle::PlusIsPlus),
             Cause::PlusInQuery,
             "a + of the query was signed as a plus; in a query it is a space",
+        ),
+        (
+            parameters(ParameterStyle::PlusIsSpace),
+            Cause::PlusInQuery,
+            "an encoded plus (%2B) of the query was signed as a space",
+        ),
+        (
+            escapes(Escapes::SpaceIsPlus),
+            Cause::PlusInQuery,
+            "spaces were signed as +; they are signed as %20",
+        ),
+        (
+            escapes(Escapes::MarksStay),
+            Cause::SignerDiffers,
+            "! ' ( ) * were signed as they are; they are signed percent-encoded",
+        ),
+        (
+            escapes(Escapes::SlashStays),
+            Cause::SignerDiffers,
+            "/ was signed as it is in names and values; there it is signed as %2F",
+        ),
+        (
+            escapes(Escapes::TildeEncoded),
+            Cause::SignerDiffers,
+            "~ was signed as %7E; it is signed as it is",
         ),
         (
             parameters(ParameterStyle::EncodedTwice),
@@ -103,7 +129,7 @@ fn deviations() -> Vec<(Style, Cause, &'static str)> {
             "escapes in names were signed in upper case; names are lower-cased after encoding",
         ),
         (
-            Style { lower_case_escapes: true, ..usual },
+            escapes(Escapes::LowerCase),
             Cause::EscapeCase,
             "escapes were signed in lower case; values have them in upper case (%2F)",
         ),
