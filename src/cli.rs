@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod help;
 mod operator;
+mod refresh;
 mod status;
 
 use std::{ffi::OsString, io, io::Write};

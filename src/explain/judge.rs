@@ -6,7 +6,7 @@ use super::{
     judge_key, judge_time,
     redact::OPENING,
     relation::{HostRelation, PathRelation, Relation, relate, relate_hosts, relate_paths},
-    screen::quoted,
+    screen::{escaped, quoted},
     sent::path_decoded,
 };
 use crate::sign::strict;
@@ -21,7 +21,7 @@ pub(super) fn judge(evidence: &Evidence, compared: Option<&Compared<'_>>) -> Vec
         return vec![finding];
     }
     if !refusal.is_about_signature() {
-        let said = format!("COS answered {}: {}", refusal.code, quoted(&refusal.message));
+        let said = format!("COS answered {}: {}", escaped(&refusal.code), quoted(&refusal.message));
         return vec![Finding::new(Cause::NotTheSignature, said)];
     }
     let Some(compared) = compared else { return vec![without_strings(evidence)] };

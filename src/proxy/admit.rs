@@ -33,6 +33,8 @@ pub struct Admitted<'b> {
     pub operation: Operation,
     /// Method label.
     pub method: Method,
+    /// The key set that signs it, as an index into those the operator configured.
+    pub key_set: usize,
     /// Path to write upstream, exact bytes.
     pub path: &'b [u8],
     /// Query to write upstream, exact bytes without `?`, client signature parameters still inside.
@@ -96,6 +98,7 @@ impl Gate {
             origin,
             operation,
             method,
+            key_set: 0,
             path,
             query: target.query,
             needs_digest,

@@ -94,14 +94,14 @@ impl<'w> Exchange<'w> {
             let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
             match prepare(self.worker, &mut self.record, head, held.as_deref()) {
                 Ok(prepared) => return Ok(Ready { prepared, held }),
-                Err(Halt::NoKey(no_key, side)) if waited => {
-                    return Err(self.no_key(&no_key, side).await);
+                Err(Halt::NoKey { no_key, client, .. }) if waited => {
+                    return Err(self.no_key(&no_key, client).await);
                 }
-                Err(Halt::NoKey(_, side)) => {
+                Err(Halt::NoKey { key_set, client, .. }) => {
                     waited = true;
                     let patience = self.worker.settings.key_patience;
-                    if let Err(no_key) = self.worker.keys.wait(patience).await {
-                        return Err(self.no_key(&no_key, side).await);
+                    if let Err(no_key) = self.worker.keys(key_set).wait(patience).await {
+                        return Err(self.no_key(&no_key, client).await);
                     }
                 }
                 Err(Halt::Hold(side)) => match self.hold_body(side).await {
@@ -279,7 +279,8 @@ impl<'w> Exchange<'w> {
         self.record.answered(status, Speaker::Upstream, answer.request_id());
         let brought = answer.body(upstream.stream(), self.client, &mut self.record, keep).await;
         if let Some(code) = answer.key_error() {
-            self.worker.keys.report_rejected(&ready.prepared.key, code);
+            let keys = self.worker.keys(ready.prepared.key_set);
+            keys.report_rejected(&ready.prepared.key, code);
         }
         if let Some(body) = answer.heard() {
             let (signed, operation) = (ready.prepared.signed.head(), self.record.operation);

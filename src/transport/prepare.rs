@@ -14,7 +14,8 @@ use super::{record::Record, worker::Worker};
 pub(super) struct Prepared {
     pub(super) origin: Arc<Origin>,
     pub(super) signed: Signed,
-    /// What it was signed with.
+    /// The key set that signs it, and the key it was signed with.
+    pub(super) key_set: usize,
     pub(super) key: Arc<Credential>,
     pub(super) client: ClientSide,
     pub(super) safe_to_repeat: bool,
@@ -34,8 +35,8 @@ pub(super) enum Halt {
     Broken(Refused),
     /// The request may not pass.
     Refused(Refused, ClientSide),
-    /// No usable key now: wait for one, then prepare again.
-    NoKey(NoKey, ClientSide),
+    /// No usable key in this key set now: wait for one, then prepare again.
+    NoKey { no_key: NoKey, key_set: usize, client: ClientSide },
     /// The body must be held first: hold it, then prepare again with it.
     Hold(ClientSide),
 }
@@ -59,7 +60,12 @@ pub(super) fn prepare(
     record.method = admitted.method;
 
     let now = worker.clock.now();
-    let key = worker.keys.current(now).map_err(|no_key| Halt::NoKey(no_key, client))?;
+    let key_set = admitted.key_set;
+    let key = worker.keys(key_set).current(now).map_err(|no_key| Halt::NoKey {
+        no_key,
+        key_set,
+        client,
+    })?;
     if admitted.needs_digest && held.is_none() {
         return Err(Halt::Hold(client));
     }
@@ -70,6 +76,7 @@ pub(super) fn prepare(
     Ok(Prepared {
         origin: admitted.origin,
         signed,
+        key_set,
         key,
         client,
         safe_to_repeat: admitted.safe_to_repeat,

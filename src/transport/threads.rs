@@ -55,8 +55,8 @@ pub enum StartError {
 pub struct Parts {
     /// Admission.
     pub gate: Arc<Gate>,
-    /// The key.
-    pub keys: KeyReader,
+    /// The keys, one reader for each key set; an [`crate::proxy::Admitted`] says which one signs.
+    pub keys: Vec<KeyReader>,
     /// The time.
     pub clock: Clock,
     /// The metrics, one shard per thread.
@@ -123,6 +123,7 @@ impl Transport {
         let (drain, kill) = (CancellationToken::new(), CancellationToken::new());
         let (alive, ended) = watch::channel(());
         let budget = Budget::new(BUFFER_BUDGET);
+        let keys: Arc<[KeyReader]> = parts.keys.clone().into();
         let alive = Arc::new(alive);
         let mut doors = Vec::new();
         for number in 0..self.threads() {
@@ -131,7 +132,7 @@ impl Transport {
             let seed = Seed {
                 settings: Arc::clone(&self.settings),
                 gate: Arc::clone(&parts.gate),
-                keys: parts.keys.clone(),
+                keys: Arc::clone(&keys),
                 clock: parts.clock.clone(),
                 meter: parts.meters.meter(number),
                 signature_errors: parts.signature_errors.clone(),
@@ -192,7 +193,7 @@ async fn all_ended(ended: &mut watch::Receiver<()>) {
 struct Seed {
     settings: Arc<TransportSettings>,
     gate: Arc<Gate>,
-    keys: KeyReader,
+    keys: Arc<[KeyReader]>,
     clock: Clock,
     meter: Arc<crate::metrics::Meter>,
     signature_errors: SignatureErrors,
@@ -228,7 +229,7 @@ impl Seed {
         let settings = self.settings;
         Worker {
             gate: self.gate,
-            keys: self.keys,
+            key_sets: self.keys,
             clock: self.clock,
             signature_errors: self.signature_errors,
             composer: RefCell::new(Composer::default()),

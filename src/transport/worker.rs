@@ -41,7 +41,8 @@ const LAST_WORD: Duration = Duration::from_millis(50);
 pub(super) struct Worker {
     pub(super) settings: Arc<TransportSettings>,
     pub(super) gate: Arc<Gate>,
-    pub(super) keys: KeyReader,
+    /// One for each key set; see [`Worker::keys`].
+    pub(super) key_sets: Arc<[KeyReader]>,
     pub(super) clock: Clock,
     pub(super) meter: Arc<Meter>,
     pub(super) signature_errors: SignatureErrors,
@@ -50,6 +51,14 @@ pub(super) struct Worker {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) draining: CancellationToken,
+}
+
+impl Worker {
+    /// The keys of the key set that an admitted request is signed with. The gate names only key
+    /// sets that were started, so the first one never stands in for another.
+    pub(super) fn keys(&self, key_set: usize) -> &KeyReader {
+        self.key_sets.get(key_set).unwrap_or(&self.key_sets[0])
+    }
 }
 
 /// A client connection on its way to a thread; dropping it frees its place.

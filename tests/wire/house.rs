@@ -115,7 +115,7 @@ impl Plan {
         let address = address.expect("one address is TCP");
         let parts = Parts {
             gate: Arc::new(Gate::new(&self.proxy)),
-            keys,
+            keys: vec![keys],
             clock,
             meters: Arc::clone(&meters),
             signature_errors: SignatureErrors::default(),
