@@ -236,10 +236,11 @@ impl App {
         let meters = Meters::new(labels(), threads);
         registry.room().register_collector(Box::new(Arc::clone(&meters)));
 
-        let started =
-            settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
-        let (readers, refreshers): (Vec<_>, Vec<_>) =
-            started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let started = credential::start_all(&settings.keys, &clock, &key_metrics, &shutdown)?;
+        let (readers, refreshers): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        // A key that only makes calls for another key set signs no request, so it makes nobody ready.
+        let only_calls = |r: &&KeyReader| settings.keys.iter().any(|s| s.via() == Some(r.name()));
+        let signing = readers.iter().filter(|r| !only_calls(r)).cloned().collect();
         let handed_out = handed_out(&settings, &readers, &clock, &key_metrics);
         let endpoint =
             KeyEndpoint::new(&settings.key_endpoint, handed_out, clock.clone(), endpoint_metrics);
@@ -265,8 +266,7 @@ impl App {
             clock,
         };
         let view = Arc::new(view);
-        let health =
-            Health::new(view.clock.clone(), view.readers.clone(), Arc::clone(&view.draining));
+        let health = Health::new(view.clock.clone(), signing, Arc::clone(&view.draining));
         let service = Telemetry::new(registry, health);
         for listener in telemetry {
             let serving = Arc::clone(&service).serve(listener, shutdown.clone());
@@ -364,8 +364,10 @@ fn handed_out(
 ) -> Vec<HandedOut> {
     let find = |name: &String| {
         let set = settings.keys.iter().find(|set| set.name == *name)?;
-        let keys = readers.iter().find(|reader| reader.name() == name)?.clone();
-        let narrowing = Narrowing::new(set.clone(), clock.clone(), metrics.clone());
+        let reader = |name: &str| readers.iter().find(|reader| reader.name() == name).cloned();
+        let parent = set.via().and_then(reader);
+        let keys = reader(name)?;
+        let narrowing = Narrowing::new(set.clone(), parent, clock.clone(), metrics.clone());
         Some(HandedOut { keys, narrowing })
     };
     settings.key_endpoint.keys.iter().filter_map(find).collect()

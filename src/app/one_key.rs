@@ -62,7 +62,8 @@ pub fn one_key(
 ) -> Result<Zeroizing<String>, NoSingleKey> {
     let set = chosen(&settings.keys, name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fetched = runtime.block_on(credential::once(set, &Clock::system()));
+    let fetched =
+        runtime.block_on(credential::once_of(&settings.keys, &set.name, &Clock::system()));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
     let key = fetched.map_err(|error| NoSingleKey::NoKey { keys: set.name.clone(), error })?;
@@ -79,7 +80,10 @@ fn chosen<'a>(
     name: Option<&str>,
 ) -> Result<&'a KeySetSettings, NoSingleKey> {
     let known = || sets.iter().map(|set| set.name.clone()).collect();
-    match (name, sets) {
+    // A key that only makes calls for another key set is nobody's by default.
+    let only_calls = |set: &&KeySetSettings| sets.iter().any(|s| s.via() == Some(&set.name));
+    let usual: Vec<_> = sets.iter().filter(|set| !only_calls(set)).collect();
+    match (name, usual.as_slice()) {
         (None, [only]) => Ok(only),
         (None, _) => Err(NoSingleKey::WhichKeys { known: known() }),
         (Some(name), _) => {

@@ -16,13 +16,13 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Timestamp};
 
 use super::{
-    Credential, KeyMetrics, KeySetSettings, RefreshSettings, SourceSettings, accept,
+    Credential, KeyMetrics, KeyReader, KeySetSettings, RefreshSettings, SourceSettings, accept,
     covers::{self, NotCovered, Permission},
     error::RetryClass,
     metrics::Outcome,
     schedule::{self, Failure, ForcedLimit},
     source::{self, Fetched, fetch},
-    start::RefreshError,
+    start::{RefreshError, StartError},
 };
 
 /// Scopes held at once; the one not used for longest goes.
@@ -67,6 +67,8 @@ pub enum NotNarrowed {
 /// The narrowed keys of one key set.
 pub struct Narrowing {
     settings: KeySetSettings,
+    /// The key set that makes the calls, if another one does.
+    parent: Option<KeyReader>,
     clock: Clock,
     metrics: KeyMetrics,
     scopes: Mutex<HashMap<String, Entry>>,
@@ -126,16 +128,29 @@ impl std::fmt::Debug for Narrowing {
 }
 
 impl Narrowing {
-    /// Narrowed keys of the key set that `settings` describe. Asks nothing by itself.
+    /// Narrowed keys of the key set that `settings` describe; `parent` reads the key set that makes
+    /// its calls, if another one does. Asks nothing by itself.
     #[must_use]
-    pub fn new(settings: KeySetSettings, clock: Clock, metrics: KeyMetrics) -> Self {
+    pub fn new(
+        settings: KeySetSettings,
+        parent: Option<KeyReader>,
+        clock: Clock,
+        metrics: KeyMetrics,
+    ) -> Self {
         let numbers = RefreshSettings {
             forced_interval: INTERVAL,
             forced_burst: BURST,
             ..RefreshSettings::default()
         };
         let calls = Calls { limit: ForcedLimit::new(&numbers), trouble: Attempts::default() };
-        Self { settings, clock, metrics, scopes: Mutex::default(), calls: Mutex::new(calls) }
+        Self {
+            settings,
+            parent,
+            clock,
+            metrics,
+            scopes: Mutex::default(),
+            calls: Mutex::new(calls),
+        }
     }
 
     /// A key that may do `wanted` and nothing else, held or got now. Those who ask for the same at
@@ -218,20 +233,26 @@ impl Narrowing {
         scope: &Arc<Scope>,
         attempts: &mut Attempts,
     ) -> Result<Arc<Credential>, NotNarrowed> {
-        let source = source::build(&self.narrowed(&scope.policy), &self.clock);
-        let mut fetched = fetch(source.as_ref()).await;
-        if fetched.as_ref().is_err_and(|fault| fault.retry() == RetryClass::Clock) {
-            fetched = fetch(source.as_ref()).await;
-        }
-        let judged = fetched.map_err(RefreshError::from).and_then(|fetched| {
-            let now = self.clock.now();
-            accept::judge(&fetched.credential, None, now, false, &self.settings.refresh)?;
-            Ok(fetched)
-        });
-        match judged {
+        match self.ask(&scope.policy).await {
             Ok(fetched) => Ok(self.keep(scope, attempts, fetched)),
             Err(fault) => Err(self.failed(scope, attempts, &fault)),
         }
+    }
+
+    async fn ask(&self, policy: &str) -> Result<Fetched, RefreshError> {
+        let settings = self.narrowed(policy);
+        let source =
+            source::build(&settings, &self.clock, self.parent.clone()).map_err(|problem| {
+                StartError { name: settings.name.clone(), problems: vec![problem] }
+            })?;
+        let mut attempt = fetch(source.as_ref()).await;
+        if attempt.as_ref().is_err_and(|fault| fault.retry() == RetryClass::Clock) {
+            attempt = fetch(source.as_ref()).await;
+        }
+        let fetched = attempt?;
+        let now = self.clock.now();
+        accept::judge(&fetched.credential, None, now, false, &self.settings.refresh)?;
+        Ok(fetched)
     }
 
     fn keep(&self, scope: &Scope, attempts: &mut Attempts, fetched: Fetched) -> Arc<Credential> {
@@ -310,7 +331,13 @@ impl Narrowing {
         match &mut settings.source {
             SourceSettings::FederationToken(source) => policy.clone_into(&mut source.policy),
             SourceSettings::AssumeRole(source) => source.policy = Some(policy.to_owned()),
-            SourceSettings::Static(_) | SourceSettings::Http(_) => {}
+            // Judged before: these take no policy.
+            SourceSettings::Static(_)
+            | SourceSettings::Http(_)
+            | SourceSettings::WebIdentity(_)
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => {}
         }
         settings
     }

@@ -46,7 +46,7 @@ impl House {
             duration: Duration::from_secs(7200),
         });
         let settings = KeySetSettings { refresh, ..KeySetSettings::new("default", source) };
-        let narrowing = Narrowing::new(settings, clock.clone(), KeyMetrics::default());
+        let narrowing = Narrowing::new(settings, None, clock.clone(), KeyMetrics::default());
         Self { accounts, faults, seen, clock, shutdown, narrowing: Arc::new(narrowing) }
     }
 
@@ -114,19 +114,20 @@ async fn a_source_without_a_policy_is_told_and_a_role_is_narrowed_by_sts() {
     let clock = Clock::system();
     let of = |source| {
         let settings = KeySetSettings::new("default", source);
-        Narrowing::new(settings, clock.clone(), KeyMetrics::default())
+        Narrowing::new(settings, None, clock.clone(), KeyMetrics::default())
     };
     let url = Endpoint::new("http://127.0.0.1:1/").unwrap();
     let http = of(SourceSettings::Http(HttpSettings::get(url.clone())));
     assert!(matches!(http.key(&below("a")).await, Err(NotNarrowed::Source { kind: "http" })));
     let role = of(SourceSettings::AssumeRole(AssumeRoleSettings {
         sts: StsSettings { endpoint: url, ..StsSettings::default() },
-        parent: parent(),
+        parent: parent().into(),
         role_arn: "qcs::cam::uin/100000000001:roleName/r".to_owned(),
         session_name: "test".to_owned(),
         duration: Duration::from_secs(7200),
         policy: None,
         external_id: None,
+        tags: Vec::new(),
     }));
     assert_eq!(role.judge(&below("a")), Ok(()), "the role itself is the bound, and STS knows it");
 }

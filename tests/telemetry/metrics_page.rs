@@ -102,7 +102,7 @@ async fn ask_for_keys(registry: &mut Registry, metrics: &KeyMetrics, keys: &KeyR
         duration: Duration::from_secs(7200),
     });
     let settings = KeySetSettings::new("default", source);
-    let narrowing = Narrowing::new(settings, Clock::system(), metrics.clone());
+    let narrowing = Narrowing::new(settings, None, Clock::system(), metrics.clone());
     let wanted = Permission {
         action: "name/cos:GetObject".to_owned(),
         resource: "qcs::cos:ap-guangzhou:uid/1250000000:b-1250000000/a".to_owned(),
