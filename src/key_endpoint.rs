@@ -48,7 +48,7 @@ pub struct KeyEndpointSettings {
     pub bearer_token_file: Option<PathBuf>,
     /// By how much the end that is told is earlier than the key's own. `key_endpoint.margin`
     pub margin: Duration,
-    /// How long a request waits for a key. `keys.wait`
+    /// How long a request waits for a key, but not more than 1.5 s. `keys.wait`
     pub wait: Duration,
 }
 
@@ -85,6 +85,8 @@ pub struct HandedOut {
 
 // Requests may wait some seconds for a key, so more of them are open than on other services.
 const CONNECTIONS: usize = 256;
+/// Clients of metadata give up after two seconds: nobody is held longer than this.
+const LONGEST_HOLD: Duration = Duration::from_millis(1500);
 /// Longest body: a scope.
 const BODY_BYTES: usize = 16 * 1024;
 /// Time for a body to arrive.
@@ -138,7 +140,7 @@ impl KeyEndpoint {
             shapes: settings.shapes.clone(),
             sets,
             bearer: settings.bearer_token_file.clone().map(Bearer::new),
-            terms: Terms { margin: settings.margin, wait: settings.wait },
+            terms: Terms { margin: settings.margin, wait: settings.wait.min(LONGEST_HOLD) },
             clock,
             metrics,
         })

@@ -4,6 +4,8 @@
 
 #[path = "key_endpoint/broker.rs"]
 mod broker;
+#[path = "key_endpoint/configuration.rs"]
+mod configuration;
 #[path = "key_endpoint/hand_out.rs"]
 mod hand_out;
 #[path = "key_endpoint/house.rs"]

@@ -18,11 +18,17 @@ fn sidecar_of(url: &str) -> String {
     format!("[keys.default]\nsource = \"http\"\nendpoint = \"{url}\"\n")
 }
 
-/// The ways a sidecar may ask a broker.
-fn ways(broker: &Proxy) -> [String; 2] {
+/// The ways a sidecar may ask a broker: as a key server, as CVM's metadata, as one role of it.
+fn ways(broker: &Proxy) -> [String; 3] {
     let address = broker.endpoint();
+    let metadata =
+        format!("[keys.default]\nsource = \"instance-role\"\nendpoint = \"http://{address}\"\n");
     let role = "latest/meta-data/cam/security-credentials/default";
-    [sidecar_of(&format!("http://{address}/sts")), sidecar_of(&format!("http://{address}/{role}"))]
+    [
+        sidecar_of(&format!("http://{address}/sts")),
+        metadata,
+        sidecar_of(&format!("http://{address}/{role}")),
+    ]
 }
 
 #[tokio::test]
@@ -58,7 +64,7 @@ async fn a_restart_of_the_broker_costs_its_sidecars_nothing() {
     let house = House::open(LIFE).await;
     let broker = house.proxy(&format!("{}{}", on(0), house.federation()), LIFE).await;
     assert_eq!(broker.data("PUT /a/one", "1").await.status, 200);
-    let [sts, _] = ways(&broker);
+    let [sts, ..] = ways(&broker);
     let sidecar = house.proxy(&sts, LIFE).await;
     let before = sidecar.until("a key", |keys| keys.usable).await;
     let port = broker.endpoint().port();
@@ -81,7 +87,7 @@ async fn sidecars_of_a_broker_without_a_key_start_as_soon_as_it_has_one() {
     let wait = "[keys]\nwait = \"100ms\"\n";
     let broker = format!("{wait}{}{}", on(0), house.federation());
     let broker = house.proxy(&broker, LIFE).await;
-    let [sts, _] = ways(&broker);
+    let [sts, ..] = ways(&broker);
     let sidecar = house.proxy(&format!("{wait}{sts}"), LIFE).await;
     let failing = sidecar.until("an error", |keys| keys.last_error.is_some()).await;
     assert!(failing.last_error.unwrap().contains("503"), "the broker says that it has none");
@@ -107,7 +113,7 @@ async fn a_sidecar_with_a_scope_does_what_lies_inside_and_nothing_else() {
         })
     };
     let scope = serde_json::json!([line("name/cos:GetObject"), line("name/cos:PutObject")]);
-    let [sts, _] = ways(&broker);
+    let [sts, ..] = ways(&broker);
     let sidecar = format!("{sts}method = \"POST\"\nbody = {:?}\n", scope.to_string());
     let sidecar = house.proxy(&sidecar, HOUR).await;
     for (start, body, expected) in [
