@@ -39,6 +39,8 @@ pub use metrics::KeyEndpointMetrics;
 pub struct KeyEndpointSettings {
     /// Where to listen, loopback or a unix socket; empty: nowhere. `key_endpoint.address`
     pub address: Vec<ListenAddress>,
+    /// Mode of its unix sockets. `key_endpoint.socket_mode`
+    pub socket_mode: u32,
     /// What it speaks. `key_endpoint.shapes`
     pub shapes: Vec<Shape>,
     /// The key sets that are handed out, the first one to whoever names none. `key_endpoint.keys`
@@ -122,7 +124,7 @@ impl KeyEndpoint {
             if !address.is_local() {
                 return Err(KeyEndpointError::NotLocal { address: address.clone() });
             }
-            Listener::bind(address)
+            Listener::bind_open_to(address, settings.socket_mode)
                 .map_err(|error| KeyEndpointError::Bind { address: address.clone(), error })
         };
         settings.address.iter().map(bind).collect()

@@ -49,6 +49,8 @@ fn what_would_hand_keys_to_others_or_never_work_is_a_configuration_error() {
         ("[key_endpoint]\naddress = \"[::]:9003\"\n", "whoever reaches it gets whole keys"),
         ("[key_endpoint]\naddress = \"127.0.0.1:9002\"\n", "is an address of control.address too"),
         ("shapes = [\"imds\"]\n", "key_endpoint.shapes must be a list of \"metadata\" and \"sts\""),
+        ("socket_mode = \"0777\"\n", "key_endpoint.socket_mode must be one of"),
+        ("socket_mode = \"0666\"\n", "lets every user of the host ask for keys"),
         ("shapes = []\n", "key_endpoint.shapes is empty"),
         ("keys = []\n", "key_endpoint.keys is empty"),
         (
@@ -77,6 +79,7 @@ fn no_socket_is_opened_where_other_hosts_reach_it() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let settings = KeyEndpointSettings {
             address: vec![ListenAddress::Tcp(address.parse().unwrap())],
+            socket_mode: 0o600,
             shapes: vec![Shape::Sts],
             keys: vec!["default".to_owned()],
             bearer_token_file: None,

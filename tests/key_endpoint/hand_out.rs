@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cos_auth_proxy::emulator::faults::{Fault, Service};
+use cos_auth_proxy::emulator::{
+    accounts::{KnownKey, Subject},
+    faults::{Fault, Service},
+};
 
 use crate::house::{House, SECRET_KEY, ask, ask_socket};
 
@@ -169,5 +172,35 @@ async fn a_unix_socket_is_served_whatever_the_host() {
     assert_eq!(ask_socket(&socket, "GET /sts", "").await.status, 200);
     drop(broker);
     assert!(!socket.exists(), "the socket's file goes with the proxy");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn several_key_sets_are_several_roles() {
+    let house = House::open(HOUR).await;
+    let more = format!("{ON}keys = [\"default\", \"base\"]\n{}", house.chain());
+    let broker = house.proxy(&more, HOUR).await;
+    broker.until("a key", |keys| keys.usable).await;
+    assert_eq!(broker.ask(&format!("GET {ROLES}"), "").await.body, "default\nbase");
+    let id = async |start: &str| {
+        let key = broker.ask(start, "").await.json();
+        key["TmpSecretId"]
+            .as_str()
+            .or(key["credentials"]["tmpSecretId"].as_str())
+            .unwrap()
+            .to_owned()
+    };
+    let (default, base) = (id("GET /sts").await, id("GET /sts?keys=base").await);
+    assert_ne!(default, base);
+    assert_eq!(default, id(&format!("GET {ROLES}default")).await);
+    assert_eq!(base, id(&format!("GET {ROLES}base")).await);
+    assert_eq!(broker.ask("GET /sts?keys=mid", "").await.status, 404, "it is not handed out");
+    let whose = |id: &str| match house.emulator.accounts().find(id) {
+        Some(KnownKey::Temporary(key)) => key.subject.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(whose(&default), Subject::RoleSession { .. }));
+    assert!(matches!(whose(&base), Subject::Federated(_)));
+    drop(broker);
     house.close().await;
 }

@@ -13,7 +13,10 @@ use cos_auth_proxy::{
     config::{self, Inputs},
     control::KeyStatus,
     credential::RefreshSettings,
-    emulator::{Emulator, EmulatorSettings, accounts::Account},
+    emulator::{
+        Emulator, EmulatorSettings,
+        accounts::{Account, Role},
+    },
     server::ListenAddress,
     shutdown::Shutdown,
 };
@@ -61,6 +64,22 @@ impl House {
     pub(crate) fn federation(&self) -> String {
         let sts = self.emulator.sts_address();
         format!("[keys.default]\nsource = \"federation-token\"\nendpoint = \"http://{sts}\"\n")
+    }
+
+    /// Three key sets, each making the calls of the next: `base` by a key server, then the roles
+    /// `mid` and `default`.
+    pub(crate) fn chain(&self) -> String {
+        let role = "qcs::cam::uin/100000000001:roleName/reports";
+        self.emulator.accounts().add_role(Role::unlimited(role));
+        let (sts, server) = (self.emulator.sts_address(), self.emulator.key_server_address());
+        let takes_role = |name: &str, via: &str| {
+            format!(
+                "[keys.{name}]\nsource = \"assume-role\"\nendpoint = \"http://{sts}\"\n\
+                 role_arn = \"{role}\"\nvia = \"{via}\"\n"
+            )
+        };
+        let base = format!("[keys.base]\nsource = \"http\"\nendpoint = \"http://{server}/sts\"\n");
+        [takes_role("default", "mid"), takes_role("mid", "base"), base].concat()
     }
 
     /// A whole file of settings around `more`.
@@ -166,6 +185,10 @@ impl Proxy {
 
     pub(crate) fn keys(&self) -> KeyStatus {
         (self.status)().keys.remove(0)
+    }
+
+    pub(crate) fn all_keys(&self) -> Vec<KeyStatus> {
+        (self.status)().keys
     }
 
     /// Waits until `good` is true of the first key set.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cos_auth_proxy::emulator::faults::{Fault, Service};
+use cos_auth_proxy::emulator::{
+    accounts::Subject,
+    faults::{Fault, Service},
+};
 
 use crate::house::{BUCKET, House, Proxy};
 
@@ -99,6 +102,25 @@ async fn a_scope_without_a_key_says_when_to_come_back() {
         assert!(answer.head.contains("retry-after: "), "{}", answer.head);
         assert!(answer.body.contains("RequestLimitExceeded"), "{}", answer.body);
     }
+    drop(broker);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_role_that_another_key_set_takes_is_narrowed_by_sts() {
+    let house = House::open(HOUR).await;
+    let broker = house.proxy(&format!("{ON}{}", house.chain()), HOUR).await;
+    broker.until("a key", |keys| keys.usable).await;
+    let body = scope("name/cos:GetObject", BUCKET, "a/*");
+    let answer = broker.ask("POST /sts", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let issued = house.emulator.accounts().latest().unwrap();
+    assert_eq!(answer.json()["credentials"]["tmpSecretId"], issued.secret_id.as_str());
+    assert!(matches!(issued.subject, Subject::RoleSession { .. }));
+    let of = |key: &str| format!("qcs::cos:ap-guangzhou:uid/1250000000:{BUCKET}/{key}");
+    let policy = issued.policy.as_ref().unwrap();
+    assert!(policy.allows("name/cos:GetObject", &of("a/x")));
+    assert!(!policy.allows("name/cos:GetObject", &of("b/x")));
     drop(broker);
     house.close().await;
 }

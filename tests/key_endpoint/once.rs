@@ -11,7 +11,10 @@ use std::{
 
 use cos_auth_proxy::{
     cli::{self, Terminal},
-    emulator::faults::{Fault, Service},
+    emulator::{
+        accounts::Subject,
+        faults::{Fault, Service},
+    },
 };
 
 use crate::house::{House, SECRET_ID, SECRET_KEY};
@@ -87,6 +90,22 @@ async fn without_a_key_nothing_is_printed_but_the_reason() {
     let done = once(&house, &["--format", "xml"]).await;
     assert_eq!(done.status.code(), Some(64));
     assert!(text(&done.stderr).contains("must be one of env, json, credential-process"));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_chain_of_key_sets_gives_the_last_ones_key_and_any_by_its_name() {
+    let house = House::open(HOUR).await;
+    let file = written(&house, &house.chain());
+    for (name, is_role) in [(None, true), (Some("default"), true), (Some("base"), false)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cos-auth-proxy"));
+        command.args(["keys", "once", "--config", &file]).args(name).env_clear();
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+        let issued = house.emulator.accounts().latest().unwrap();
+        assert!(text(&done.stdout).contains(&issued.secret_id));
+        assert_eq!(matches!(issued.subject, Subject::RoleSession { .. }), is_role, "{name:?}");
+    }
     house.close().await;
 }
 

@@ -70,3 +70,24 @@ async fn refresh_waits_for_the_outcome_and_tells_it() {
     drop(proxy);
     house.close().await;
 }
+
+#[tokio::test]
+async fn a_key_set_that_fails_harms_no_other() {
+    let house = House::open(HOUR).await;
+    let proxy = house.proxy(&house.chain(), HOUR).await;
+    proxy.until("a key", |keys| keys.usable).await;
+    house.emulator.faults().until_cleared(Service::KeyServer, Fault::Status(500));
+    let done = program(&proxy, &["refresh"]).await;
+    assert_eq!(done.status.code(), Some(69), "{}", text(&done.stdout));
+    let (said, told) = (text(&done.stdout), text(&done.stderr));
+    assert!(said.contains("default: a new key, ") && said.contains("mid: a new key, "), "{said}");
+    assert!(told.starts_with("base: no new key: ") && told.lines().count() == 1, "{told}");
+    let done = program(&proxy, &["refresh", "mid"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let forced: Vec<_> =
+        proxy.all_keys().iter().map(|keys| (keys.name.clone(), keys.forced_refreshes)).collect();
+    let expected = [("default", 1), ("mid", 2), ("base", 1)];
+    assert_eq!(forced, expected.map(|(name, forced)| (name.to_owned(), forced)));
+    drop(proxy);
+    house.close().await;
+}

@@ -110,6 +110,7 @@ async fn ask_for_keys(registry: &mut Registry, metrics: &KeyMetrics, keys: &KeyR
     narrowing.key(&[wanted]).await.unwrap_err();
     let settings = KeyEndpointSettings {
         address: Vec::new(),
+        socket_mode: 0o600,
         shapes: vec![Shape::Sts],
         keys: vec!["default".to_owned()],
         bearer_token_file: None,
