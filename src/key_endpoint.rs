@@ -242,7 +242,7 @@ impl KeyEndpoint {
         set: &HandedOut,
         wanted: &[crate::credential::Permission],
     ) -> Result<Offered, Refusal> {
-        let key = set.narrowing.key(wanted).await.map_err(not_narrowed)?;
+        let key = set.narrowing.key(wanted).await.map_err(|fault| not_narrowed(&fault))?;
         let expires_at = self.terms.narrowed(&key, self.clock.now())?;
         Ok(Offered { key, expires_at })
     }
@@ -289,14 +289,14 @@ fn foreign(foreign: Foreign) -> Refusal {
     }
 }
 
-fn not_narrowed(fault: NotNarrowed) -> Refusal {
+fn not_narrowed(fault: &NotNarrowed) -> Refusal {
     let text = fault.to_string();
     match fault {
         NotNarrowed::Source { .. } | NotNarrowed::NotCovered(_) => {
             Refusal::new(Why::ScopeNotAllowed, text)
         }
-        NotNarrowed::NoKey { retry_in, .. } => Refusal::later(Why::NoKey, text, retry_in),
-        NotNarrowed::Limited { retry_in } => Refusal::later(Why::TooManyScopes, text, retry_in),
+        NotNarrowed::NoKey { retry_in, .. } => Refusal::later(Why::NoKey, text, *retry_in),
+        NotNarrowed::Limited { retry_in } => Refusal::later(Why::TooManyScopes, text, *retry_in),
     }
 }
 

@@ -94,8 +94,5 @@ fn keys(layers: &Layers, sets: &[KeySetSettings], problems: &mut Problems) -> Ve
 }
 
 fn is_permanent(source: &SourceSettings) -> bool {
-    match source {
-        SourceSettings::Static(settings) => settings.key.token.is_none(),
-        _ => false,
-    }
+    matches!(source, SourceSettings::Static(settings) if settings.key.token.is_none())
 }

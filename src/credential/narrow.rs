@@ -185,16 +185,16 @@ impl Narrowing {
     }
 
     fn judge(&self, wanted: &[Permission]) -> Result<(), NotNarrowed> {
-        let own = match &self.settings.source {
-            SourceSettings::FederationToken(source) => Some(&source.policy),
+        let source = &self.settings.source;
+        let own = if let SourceSettings::FederationToken(source) = source {
+            Some(&source.policy)
+        } else if let SourceSettings::AssumeRole(source) = source {
             // Without a policy of its own STS narrows the role by what is asked.
-            SourceSettings::AssumeRole(source) => source.policy.as_ref(),
-            source => return Err(NotNarrowed::Source { kind: source.kind() }),
+            source.policy.as_ref()
+        } else {
+            return Err(NotNarrowed::Source { kind: source.kind() });
         };
-        match own {
-            Some(policy) => Ok(covers::covers(policy, wanted)?),
-            None => Ok(()),
-        }
+        own.map_or(Ok(()), |policy| Ok(covers::covers(policy, wanted)?))
     }
 
     /// Asks STS unless there is a reason not to; a key in hand outlives any trouble.
@@ -328,16 +328,11 @@ impl Narrowing {
     /// The key set's own settings with another policy.
     fn narrowed(&self, policy: &str) -> KeySetSettings {
         let mut settings = self.settings.clone();
-        match &mut settings.source {
-            SourceSettings::FederationToken(source) => policy.clone_into(&mut source.policy),
-            SourceSettings::AssumeRole(source) => source.policy = Some(policy.to_owned()),
-            // Judged before: these take no policy.
-            SourceSettings::Static(_)
-            | SourceSettings::Http(_)
-            | SourceSettings::WebIdentity(_)
-            | SourceSettings::InstanceRole(_)
-            | SourceSettings::File(_)
-            | SourceSettings::Exec(_) => {}
+        // Judged before: others take no policy.
+        if let SourceSettings::FederationToken(source) = &mut settings.source {
+            policy.clone_into(&mut source.policy);
+        } else if let SourceSettings::AssumeRole(source) = &mut settings.source {
+            source.policy = Some(policy.to_owned());
         }
         settings
     }
