@@ -364,9 +364,8 @@ fn handed_out(
 ) -> Vec<HandedOut> {
     let find = |name: &String| {
         let set = settings.keys.iter().find(|set| set.name == *name)?;
-        let reader = |name: &str| readers.iter().find(|reader| reader.name() == name).cloned();
-        let parent = set.via().and_then(reader);
-        let keys = reader(name)?;
+        let keys = readers.iter().find(|reader| reader.name() == name)?.clone();
+        let parent = readers.iter().find(|reader| set.via() == Some(reader.name())).cloned();
         let narrowing = Narrowing::new(set.clone(), parent, clock.clone(), metrics.clone());
         Some(HandedOut { keys, narrowing })
     };

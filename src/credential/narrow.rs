@@ -67,7 +67,7 @@ pub enum NotNarrowed {
 /// The narrowed keys of one key set.
 pub struct Narrowing {
     settings: KeySetSettings,
-    /// The key set that makes the calls, if another one does.
+    /// The key set that makes its calls, if another one does.
     parent: Option<KeyReader>,
     clock: Clock,
     metrics: KeyMetrics,
@@ -128,8 +128,8 @@ impl std::fmt::Debug for Narrowing {
 }
 
 impl Narrowing {
-    /// Narrowed keys of the key set that `settings` describe; `parent` reads the key set that makes
-    /// its calls, if another one does. Asks nothing by itself.
+    /// Narrowed keys of the key set that `settings` describe; `parent` reads the one that makes its
+    /// calls, if there is one. Asks nothing by itself.
     #[must_use]
     pub fn new(
         settings: KeySetSettings,
@@ -143,14 +143,8 @@ impl Narrowing {
             ..RefreshSettings::default()
         };
         let calls = Calls { limit: ForcedLimit::new(&numbers), trouble: Attempts::default() };
-        Self {
-            settings,
-            parent,
-            clock,
-            metrics,
-            scopes: Mutex::default(),
-            calls: Mutex::new(calls),
-        }
+        let (scopes, calls) = (Mutex::default(), Mutex::new(calls));
+        Self { settings, parent, clock, metrics, scopes, calls }
     }
 
     /// A key that may do `wanted` and nothing else, held or got now. Those who ask for the same at
@@ -185,16 +179,21 @@ impl Narrowing {
     }
 
     fn judge(&self, wanted: &[Permission]) -> Result<(), NotNarrowed> {
-        let source = &self.settings.source;
-        let own = if let SourceSettings::FederationToken(source) = source {
-            Some(&source.policy)
-        } else if let SourceSettings::AssumeRole(source) = source {
+        let own = match &self.settings.source {
+            SourceSettings::FederationToken(source) => Some(&source.policy),
             // Without a policy of its own STS narrows the role by what is asked.
-            source.policy.as_ref()
-        } else {
-            return Err(NotNarrowed::Source { kind: source.kind() });
+            SourceSettings::AssumeRole(source) => source.policy.as_ref(),
+            source @ (SourceSettings::Static(_)
+            | SourceSettings::Http(_)
+            | SourceSettings::WebIdentity(_)
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_)) => return Err(NotNarrowed::Source { kind: source.kind() }),
         };
-        own.map_or(Ok(()), |policy| Ok(covers::covers(policy, wanted)?))
+        match own {
+            Some(policy) => Ok(covers::covers(policy, wanted)?),
+            None => Ok(()),
+        }
     }
 
     /// Asks STS unless there is a reason not to; a key in hand outlives any trouble.
@@ -233,23 +232,23 @@ impl Narrowing {
         scope: &Arc<Scope>,
         attempts: &mut Attempts,
     ) -> Result<Arc<Credential>, NotNarrowed> {
-        match self.ask(&scope.policy).await {
+        match self.fetch(&scope.policy).await {
             Ok(fetched) => Ok(self.keep(scope, attempts, fetched)),
             Err(fault) => Err(self.failed(scope, attempts, &fault)),
         }
     }
 
-    async fn ask(&self, policy: &str) -> Result<Fetched, RefreshError> {
-        let settings = self.narrowed(policy);
-        let source =
-            source::build(&settings, &self.clock, self.parent.clone()).map_err(|problem| {
-                StartError { name: settings.name.clone(), problems: vec![problem] }
-            })?;
-        let mut attempt = fetch(source.as_ref()).await;
-        if attempt.as_ref().is_err_and(|fault| fault.retry() == RetryClass::Clock) {
-            attempt = fetch(source.as_ref()).await;
+    async fn fetch(&self, policy: &str) -> Result<Fetched, RefreshError> {
+        let source = source::build(&self.narrowed(policy), &self.clock, self.parent.clone());
+        let source = source.map_err(|problem| {
+            let name = self.settings.name.clone();
+            StartError { name, problems: vec![problem] }
+        })?;
+        let mut fetched = fetch(source.as_ref()).await;
+        if fetched.as_ref().is_err_and(|fault| fault.retry() == RetryClass::Clock) {
+            fetched = fetch(source.as_ref()).await;
         }
-        let fetched = attempt?;
+        let fetched = fetched?;
         let now = self.clock.now();
         accept::judge(&fetched.credential, None, now, false, &self.settings.refresh)?;
         Ok(fetched)
@@ -328,11 +327,16 @@ impl Narrowing {
     /// The key set's own settings with another policy.
     fn narrowed(&self, policy: &str) -> KeySetSettings {
         let mut settings = self.settings.clone();
-        // Judged before: others take no policy.
-        if let SourceSettings::FederationToken(source) = &mut settings.source {
-            policy.clone_into(&mut source.policy);
-        } else if let SourceSettings::AssumeRole(source) = &mut settings.source {
-            source.policy = Some(policy.to_owned());
+        match &mut settings.source {
+            SourceSettings::FederationToken(source) => policy.clone_into(&mut source.policy),
+            SourceSettings::AssumeRole(source) => source.policy = Some(policy.to_owned()),
+            // Refused before, by `judge`.
+            SourceSettings::Static(_)
+            | SourceSettings::Http(_)
+            | SourceSettings::WebIdentity(_)
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => {}
         }
         settings
     }

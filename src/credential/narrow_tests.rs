@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     credential::{
-        AssumeRoleSettings, FederationTokenSettings, HttpSettings, ParentKey, StsSettings,
-        bucket_policy, endpoint::Endpoint,
+        AssumeRoleSettings, FederationTokenSettings, HttpSettings, ParentKey, RoleParent,
+        StsSettings, bucket_policy, endpoint::Endpoint,
     },
     emulator::{
         accounts::{Account, Accounts},
@@ -121,7 +121,7 @@ async fn a_source_without_a_policy_is_told_and_a_role_is_narrowed_by_sts() {
     assert!(matches!(http.key(&below("a")).await, Err(NotNarrowed::Source { kind: "http" })));
     let role = of(SourceSettings::AssumeRole(AssumeRoleSettings {
         sts: StsSettings { endpoint: url, ..StsSettings::default() },
-        parent: parent().into(),
+        parent: RoleParent::Key(parent()),
         role_arn: "qcs::cam::uin/100000000001:roleName/r".to_owned(),
         session_name: "test".to_owned(),
         duration: Duration::from_secs(7200),

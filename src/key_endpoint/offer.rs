@@ -43,7 +43,7 @@ impl Terms {
             Err(_) => keys.wait(self.wait).await.map_err(|none| refuse(none.to_string()))?,
         };
         if self.left(&key, clock.now()).is_some_and(|left| left < share(&key, NEAR))
-            && let Some(newer) = keys.other_than(&key.id, self.wait).await
+            && let Some(newer) = keys.another_than(&key.id, self.wait).await
         {
             key = newer;
         }

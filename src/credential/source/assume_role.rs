@@ -86,7 +86,7 @@ impl AssumeRole {
         let id = key.id.clone();
         // Not held while waiting, so that it can be wiped.
         drop(key);
-        match keys.other_than(&id, self.patience).await {
+        match keys.another_than(&id, self.patience).await {
             Some(key) => self.ask_with(&key, keys).await,
             None => answer,
         }
