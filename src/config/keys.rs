@@ -141,6 +141,7 @@ pub const SETTINGS: &[Setting] = &[
     later("route[].allow", List, "", "groups or CAM actions"),
     later("route[].keys", Text, "default", "the key set to sign with"),
     now("key_endpoint.address", Addresses, "", "hands out keys: loopback or unix"),
+    now("key_endpoint.socket_mode", Choice(SOCKET_MODES), "0600", "mode of its unix sockets"),
     now("key_endpoint.shapes", List, "metadata,sts", "replies to speak"),
     now("key_endpoint.keys", List, "default", "the key sets to hand out"),
     now("key_endpoint.bearer_token_file", Path, "", "file with the token that is asked for"),
@@ -151,6 +152,7 @@ pub const SETTINGS: &[Setting] = &[
     now("shutdown.grace", Span, "25s", "running requests may end in this time"),
 ];
 
+const SOCKET_MODES: &[&str] = &["0600", "0660", "0666"];
 const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
 
 /// Sources of this version.
