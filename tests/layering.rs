@@ -175,6 +175,8 @@ const EXPOSERS: &[&str] = &[
 /// Files that may call `reveal(`: those that hand a whole key on.
 const REVEALERS: &[&str] = &[
     "credential/reveal.rs",
+    // Writes the key of a key set into the file that its settings name.
+    "credential/cache.rs",
     // The shapes of the key endpoint and of `keys once`.
     "credential/shape.rs",
 ];

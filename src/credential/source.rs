@@ -21,6 +21,7 @@ mod http_client;
 mod instance_role;
 mod key_place;
 mod key_text;
+mod last_resort;
 mod last_words;
 mod reply;
 mod small_files;
@@ -32,7 +33,7 @@ mod watch;
 mod web_identity;
 
 pub(super) use key_place::Remembered;
-pub use key_place::{KeyFile, KeyPlace};
+pub use key_place::{KeyFile, KeyPlace, NoKeyThere};
 pub use key_text::KeyFormat;
 
 /// An attempt under way. Dropping it gives it up.
@@ -92,6 +93,21 @@ pub struct Fetched {
 /// # Errors
 /// If the settings name such a key set and there is no `parent`.
 pub(super) fn build(
+    settings: &KeySetSettings,
+    clock: &Clock,
+    parent: Option<KeyReader>,
+) -> Result<Box<dyn KeySource>, SettingProblem> {
+    let source = build_plain(settings, clock, parent)?;
+    let is_last_resort = matches!(settings.source, SourceSettings::InstanceRole(_));
+    Ok(match settings.passed_over.as_slice() {
+        passed_over @ [_, ..] if is_last_resort => {
+            Box::new(last_resort::LastResort::new(source, passed_over))
+        }
+        [..] => source,
+    })
+}
+
+fn build_plain(
     settings: &KeySetSettings,
     clock: &Clock,
     parent: Option<KeyReader>,

@@ -96,13 +96,12 @@ impl Stand {
 
     pub(crate) fn start(&self, source: SourceSettings) -> (KeyReader, RefresherHandle) {
         let settings = KeySetSettings {
-            name: "default".to_owned(),
-            source,
             refresh: RefreshSettings {
                 attempt_timeout: Duration::from_secs(2),
                 forced_burst: 1000,
                 ..RefreshSettings::default()
             },
+            ..KeySetSettings::new("default", source)
         };
         let metrics = KeyMetrics::default();
         credential::start(&settings, &self.clock, &metrics, &self.shutdown).unwrap()
