@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    clock::clock,
     environment::Environment,
     key_sets::{KeyNote, key_sets},
     layers::Layers,
@@ -11,6 +12,7 @@ use super::{
     upstream,
 };
 use crate::{
+    clock::ClockSettings,
     control::ControlSettings,
     credential::KeySetSettings,
     log::{LogFormat, LogSettings},
@@ -30,6 +32,8 @@ pub struct Settings {
     pub keys: Vec<KeySetSettings>,
     /// How `keys` were understood, one note each.
     pub key_notes: Vec<KeyNote>,
+    /// What is learnt about the servers' clocks.
+    pub clock: ClockSettings,
     /// `/metrics` and health.
     pub telemetry: TelemetrySettings,
     /// Orders of the operator.
@@ -63,6 +67,7 @@ pub(super) fn settings(
         transport,
         keys,
         key_notes,
+        clock: clock(layers, problems),
         telemetry: doors.telemetry(),
         control: doors.control(),
         log: log(layers, problems),

@@ -13,12 +13,14 @@ use super::{
     KeyReader, KeyWriter, RefreshSettings,
     accept::{self, Verdict},
     error::{RetryClass, SourceError},
+    fallback::Outlook,
     handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
     schedule::{self, Failure, ForcedLimit},
     source::{Fetched, KeySource, Renewal, fetch},
     start::RefreshError,
     store,
+    urgency::{self, Urgency},
 };
 
 /// The one who asks a source and writes a store.
@@ -42,6 +44,10 @@ pub struct Refresher {
     distrusted: bool,
     /// The current key could be used when last looked at.
     was_usable: bool,
+    /// How near its end the current key was then.
+    urgency: Urgency,
+    /// So many rings are answered by what is planned.
+    heard: u64,
 }
 
 /// When to ask next, on both clocks: a suspended machine stops one of them.
@@ -54,7 +60,6 @@ struct Plan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    Start,
     Schedule,
     Rejected,
     Asked,
@@ -88,8 +93,10 @@ impl Refresher {
         dice: fastrand::Rng,
     ) -> (Self, KeyReader, RefresherHandle) {
         let (writer, reader) = store::channel_named(name, clock.clone());
-        let writer =
-            writer.keeping_previous_for(settings.previous_key_retention).counting(metrics.clone());
+        let writer = writer
+            .keeping_previous_for(settings.previous_key_retention)
+            .nearly_over_below(settings.near_expiry)
+            .counting(metrics.clone());
         let (ask, commands) = mpsc::channel(8);
         writer.note(|progress| progress.source = source.kind());
         let handle =
@@ -110,6 +117,8 @@ impl Refresher {
             last_class: RetryClass::Transient,
             distrusted: false,
             was_usable: false,
+            urgency: Urgency::Calm,
+            heard: 0,
         };
         (refresher, reader, handle)
     }
@@ -123,15 +132,17 @@ impl Refresher {
     }
 
     async fn keep_fresh(&mut self) {
-        self.look_at_clock();
-        // Its outcome is in the log, the metrics and the status; nobody else asked.
-        let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
+        let now = self.clock.now();
+        let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
+        self.plan_at(Some(now + jitter), now);
         loop {
             self.look_at_clock();
             if let Some(cause) = self.due() {
+                // Its outcome is in the log, the metrics and the status; nobody else asked.
                 let (Ok(()) | Err(_)) = self.attempt(cause).await;
                 continue;
             }
+            self.tell(false);
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
@@ -151,6 +162,7 @@ impl Refresher {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
             () = self.reader.rejection() => Event::Rejected,
+            () = self.reader.wanted() => Event::Woken,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
     }
@@ -183,6 +195,7 @@ impl Refresher {
     }
 
     fn rejected(&mut self) {
+        self.heard = self.reader.rings();
         self.distrusted = true;
         if self.plan.forced.is_some() {
             return;
@@ -202,6 +215,7 @@ impl Refresher {
     async fn attempt(&mut self, cause: Cause) -> Result<(), RefreshError> {
         let forced = self.distrusted || cause == Cause::Asked;
         self.plan.forced = None;
+        self.tell(true);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
         let result = self.judge(fetched, forced);
@@ -269,6 +283,7 @@ impl Refresher {
         self.writer.publish(credential);
         // Rejections so far were of older keys.
         self.reader.take_rejection();
+        self.heard = self.reader.rings();
         self.distrusted = false;
         self.was_usable = true;
         self.failures = 0;
@@ -311,6 +326,7 @@ impl Refresher {
     fn failed(&mut self, fault: &RefreshError, cause: Cause) {
         // A request that was refused during the attempt is part of the same trouble.
         self.distrusted |= self.reader.take_rejection();
+        self.heard = self.reader.rings();
         let now = self.clock.now();
         let reason = fault.to_string();
         self.writer.fail(&reason);
@@ -356,6 +372,11 @@ impl Refresher {
 
     /// What only time changes: gauges, the fallback's end, and the end of the current key.
     fn look_at_clock(&mut self) {
+        let jolt = self.clock.look();
+        if jolt.happened() {
+            urgency::tell_jolt(jolt, self.clock.offset_millis());
+            self.writer.wake();
+        }
         let now = self.clock.now();
         self.writer.forget_stale(now);
         let held = self.writer.held();
@@ -379,6 +400,24 @@ impl Refresher {
             );
         }
         self.was_usable = usable;
+        let urgency = held.map_or(Urgency::Calm, |key| Urgency::of(&key, now, &self.settings));
+        if urgency > self.urgency {
+            urgency.tell(self.reader.name(), expires_at, now, self.plan.next.map(|(at, _)| at));
+        }
+        self.urgency = urgency;
+        self.writer.note(|progress| progress.urgency = urgency);
+    }
+
+    /// Tells those who wait for a key what they may hope for.
+    fn tell(&self, asking: bool) {
+        let planned = self.plan.next.map(|(_, at)| at);
+        self.writer.tell(Outlook {
+            swaps: 0,
+            heard: self.heard,
+            asking,
+            late: self.failures > 0 || self.distrusted,
+            next_try_at: [planned, self.plan.forced].into_iter().flatten().min(),
+        });
     }
 
     fn plan_at(&mut self, next: Option<Timestamp>, now: Timestamp) {

@@ -1,12 +1,10 @@
 //! Where keys come from: one module per source behind one trait.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use crate::clock::Clock;
 
-use super::{
-    Credential, KeySetSettings, error::SourceError, offset::ServerTime, settings::SourceSettings,
-};
+use super::{Credential, KeySetSettings, error::SourceError, settings::SourceSettings};
 
 mod assume_role;
 mod federation_token;
@@ -59,19 +57,13 @@ pub struct Fetched {
 /// The source that `settings` describe.
 pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySource> {
     let refresh = &settings.refresh;
-    let server_time = || Arc::new(ServerTime::new(clock.clone()));
     match &settings.source {
         SourceSettings::Static(fixed) => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
-            Box::new(federation_token::FederationToken::new(
-                federation.clone(),
-                refresh,
-                clock,
-                server_time(),
-            ))
+            Box::new(federation_token::FederationToken::new(federation.clone(), refresh, clock))
         }
         SourceSettings::AssumeRole(role) => {
-            Box::new(assume_role::AssumeRole::new(role.clone(), refresh, clock, server_time()))
+            Box::new(assume_role::AssumeRole::new(role.clone(), refresh, clock))
         }
         SourceSettings::Http(server) => {
             Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))

@@ -62,6 +62,8 @@ impl Plan {
                 key_patience: Duration::from_millis(300),
                 access_log: false,
                 held_body_bytes: 1 << 20,
+                replay_body_bytes: 0,
+                try_expired_keys: false,
             },
             proxy: ProxySettings {
                 bucket: Some("examplebucket-1250000000".to_owned()),

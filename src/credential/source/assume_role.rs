@@ -1,6 +1,6 @@
 //! `assume-role`: `AssumeRole` with a permanent or temporary key (Tencent Cloud doc 1312/48197).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Map;
 
@@ -8,7 +8,6 @@ use crate::{
     clock::Clock,
     credential::{
         RefreshSettings,
-        offset::ServerTime,
         settings::{AssumeRoleSettings, ParentKey},
     },
 };
@@ -30,7 +29,6 @@ impl AssumeRole {
         settings: AssumeRoleSettings,
         refresh: &RefreshSettings,
         clock: &Clock,
-        server_time: Arc<ServerTime>,
     ) -> Self {
         let mut parameters = Map::new();
         parameters.insert("RoleArn".to_owned(), settings.role_arn.into());
@@ -43,7 +41,7 @@ impl AssumeRole {
             parameters.insert("ExternalId".to_owned(), external_id.into());
         }
         Self {
-            client: StsClient::new(&settings.sts, refresh, clock, server_time),
+            client: StsClient::new(&settings.sts, refresh, clock),
             parent: settings.parent,
             question: Question { action: "AssumeRole", parameters, duration: settings.duration },
             // An attempt is up to five calls: the duration may be lowered on the way.
