@@ -37,11 +37,14 @@ impl Outlook {
 }
 
 /// A key that the upstream refused.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rejection {
     id: SecretId,
     at: Instant,
 }
+
+/// How many refused keys are remembered at once.
+const MOST_REMEMBERED: usize = 4;
 
 impl KeyReader {
     /// The key to sign a request with at `now`: the current one, or the one before while the
@@ -98,8 +101,11 @@ impl KeyReader {
     /// Counts and remembers that the upstream refused this key, without ringing.
     pub fn note_rejected(&self, credential: &Credential, code: &str) {
         self.count_rejected(code);
-        let rejection = Rejection { id: credential.id.clone(), at: Instant::now() };
-        self.shared.rejection.store(Some(Arc::new(rejection)));
+        self.shared.rejections.rcu(|before| {
+            let others = before.iter().filter(|other| other.id != credential.id);
+            let this = Rejection { id: credential.id.clone(), at: Instant::now() };
+            std::iter::once(this).chain(others.cloned()).take(MOST_REMEMBERED).collect::<Vec<_>>()
+        });
     }
 
     /// Only counts: for an answer that was taken for a rejection without a code of its own.
@@ -112,10 +118,8 @@ impl KeyReader {
     /// Whether the upstream refused this key, by its code, within the last 30 seconds.
     #[must_use]
     pub fn was_rejected_lately(&self, credential: &Credential) -> bool {
-        let rejection = self.shared.rejection.load();
-        rejection
-            .as_ref()
-            .is_some_and(|last| last.id == credential.id && last.at.elapsed() < REMEMBERED)
+        let rejections = self.shared.rejections.load();
+        rejections.iter().any(|one| one.id == credential.id && one.at.elapsed() < REMEMBERED)
     }
 
     /// Rings the refresher for a key to replace this one, unless that has happened.

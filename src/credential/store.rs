@@ -77,8 +77,8 @@ pub(super) struct Shared {
     reason: ArcSwap<String>,
     /// Wakes those who wait for a key.
     pub(super) outlook: watch::Sender<Outlook>,
-    /// The key that the upstream refused last.
-    pub(super) rejection: ArcSwapOption<Rejection>,
+    /// The keys that the upstream refused last, the latest first.
+    pub(super) rejections: ArcSwap<Vec<Rejection>>,
     pub(super) rejected: Notify,
     /// How often the refresher was rung.
     pub(super) rings: AtomicU64,
@@ -116,7 +116,7 @@ pub fn channel_named(name: &str, clock: Clock) -> (KeyWriter, KeyReader) {
         near_expiry_millis: AtomicU64::new(0),
         reason: ArcSwap::from_pointee("the first attempt is under way".to_owned()),
         outlook: watch::Sender::new(Outlook::default()),
-        rejection: ArcSwapOption::empty(),
+        rejections: ArcSwap::default(),
         rejected: Notify::new(),
         rings: AtomicU64::new(0),
         wanted: Notify::new(),

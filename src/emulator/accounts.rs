@@ -218,6 +218,8 @@ struct Known {
     revoked: HashSet<String>,
     key_life: Option<u64>,
     issued: u64,
+    /// COS does not know the latest key for so many requests signed with it.
+    latest_unknown_for: u32,
     latest: Option<Arc<TemporaryKey>>,
     strict: bool,
     expired_key_answer: ExpiredKeyAnswer,
@@ -234,6 +236,7 @@ impl Default for Known {
             revoked: HashSet::new(),
             key_life: None,
             issued: 0,
+            latest_unknown_for: 0,
             latest: None,
             strict: true,
             expired_key_answer: ExpiredKeyAnswer::default(),
@@ -347,6 +350,7 @@ impl Accounts {
         });
         known.temporary.insert(key.secret_id.clone(), Arc::clone(&key));
         known.issued += 1;
+        known.latest_unknown_for = 0;
         known.latest = Some(Arc::clone(&key));
         key
     }
@@ -366,6 +370,23 @@ impl Accounts {
     #[must_use]
     pub fn latest(&self) -> Option<Arc<TemporaryKey>> {
         self.lock().latest.clone()
+    }
+
+    /// For the next `requests` requests signed with it, COS does not know the key issued last:
+    /// keys take a moment to be known everywhere. A newer key is known at once.
+    pub fn set_latest_unknown_for(&self, requests: u32) {
+        self.lock().latest_unknown_for = requests;
+    }
+
+    /// Whether COS knows this key already. Call it once per request.
+    pub(crate) fn is_known_yet(&self, secret_id: &str) -> bool {
+        let mut known = self.lock();
+        let is_latest = known.latest.as_ref().is_some_and(|latest| latest.secret_id == secret_id);
+        if !is_latest || known.latest_unknown_for == 0 {
+            return true;
+        }
+        known.latest_unknown_for -= 1;
+        false
     }
 
     /// From now on this key, permanent or temporary, is unknown to COS and STS.

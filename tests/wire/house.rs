@@ -108,6 +108,7 @@ impl Plan {
             },
             1,
         );
+        registry.room().register_collector(Box::new(Arc::clone(&meters)));
         let transport = Transport::bind(self.transport).unwrap();
         let addresses = transport.addresses();
         let address = addresses.iter().find_map(|address| match address {
@@ -163,6 +164,14 @@ impl House {
     /// Whether the proxy opens a connection towards upstream within a moment.
     pub(crate) async fn upstream_is_called(&self) -> bool {
         timeout(Duration::from_millis(100), self.upstream.accept()).await.is_ok()
+    }
+
+    /// The value of a series, given without its prefix; 0 if it is not there.
+    pub(crate) fn counter(&self, series: &str) -> u64 {
+        let metrics = self.registry.encode();
+        let name = format!("cos_auth_proxy_{series} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     pub(crate) async fn drain(&mut self, patience: Duration) -> bool {
