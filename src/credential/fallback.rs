@@ -130,19 +130,19 @@ impl KeyReader {
         }
     }
 
-    /// A usable key that none of `refused` is: the current one, or else the one that comes when the
-    /// refresher is rung. `None` when none comes within `patience`, or as soon as it is clear that
+    /// A usable key that `fits`: the current one, or else the one that comes when the refresher is
+    /// rung. `None` when none comes within `patience`, or as soon as it is clear that
     /// none will. Cancel-safe.
     pub async fn another(
         &self,
-        refused: &[Arc<Credential>],
+        fits: impl Fn(&Credential) -> bool,
         patience: Duration,
     ) -> Option<Arc<Credential>> {
-        if let Some(credential) = self.other_than(refused) {
+        if let Some(credential) = self.fitting(&fits) {
             return Some(credential);
         }
         let rung = self.ring_now();
-        self.coming(refused, rung, Instant::now() + patience).await
+        self.coming(fits, rung, Instant::now() + patience).await
     }
 
     /// Whether so little of the key's life is left that a newer one is worth waiting for.
@@ -154,14 +154,14 @@ impl KeyReader {
 
     /// Waits for a key to follow this one if the refresher is late with it, at most `patience` and
     /// at most the rest of its life. Cancel-safe.
-    pub async fn await_next(&self, credential: &Arc<Credential>, patience: Duration) {
+    pub async fn await_next(&self, credential: &Credential, patience: Duration) {
         let outlook = *self.shared.outlook.borrow();
         if !outlook.asking && !outlook.late {
             return;
         }
         let rest = credential.remaining(self.shared.clock.now()).unwrap_or(patience);
         let deadline = Instant::now() + patience.min(rest);
-        self.coming(std::slice::from_ref(credential), outlook.heard, deadline).await;
+        self.coming(|key| key.id != credential.id, outlook.heard, deadline).await;
     }
 
     /// The key that is held although it has expired, for those who would rather try it than not
@@ -183,14 +183,13 @@ impl KeyReader {
         Some(credential)
     }
 
-    fn other_than(&self, refused: &[Arc<Credential>]) -> Option<Arc<Credential>> {
-        let current = self.current(self.shared.clock.now()).ok()?;
-        refused.iter().all(|refused| refused.id != current.id).then_some(current)
+    fn fitting(&self, fits: impl Fn(&Credential) -> bool) -> Option<Arc<Credential>> {
+        self.current(self.shared.clock.now()).ok().filter(|current| fits(current))
     }
 
     async fn coming(
         &self,
-        refused: &[Arc<Credential>],
+        fits: impl Fn(&Credential) -> bool,
         rung: u64,
         deadline: Instant,
     ) -> Option<Arc<Credential>> {
@@ -198,7 +197,7 @@ impl KeyReader {
         let coming = async {
             loop {
                 let outlook = *outlooks.borrow_and_update();
-                if let Some(credential) = self.other_than(refused) {
+                if let Some(credential) = self.fitting(&fits) {
                     return Some(credential);
                 }
                 if outlook.heard >= rung && !outlook.promises_until(deadline) {

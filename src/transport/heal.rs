@@ -140,7 +140,8 @@ impl Exchange<'_> {
             tried.on_previous = true;
             return Ok(Some((previous, RetryReason::PreviousKey)));
         }
-        let another = keys.another(&tried.refused, self.worker.settings.key_patience);
+        let fits = |key: &Credential| tried.refused.iter().all(|refused| refused.id != key.id);
+        let another = keys.another(fits, self.worker.settings.key_patience);
         let another = unless_gone(another, self.client, &mut self.inbox).await?;
         tried.fresh = true;
         Ok(another.map(|key| (key, RetryReason::KeyRejected)))

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use crate::{
     clock::Clock,
     credential::{
-        RefreshSettings,
+        Credential, RefreshSettings,
         error::{RetryClass, SourceError},
         settings::{DEFAULT_STS_REGION, ParentKey, StsSettings},
     },
+    secret::{SecretId, SecretKey, SessionToken},
     sign::tc3,
 };
 
@@ -40,6 +41,27 @@ pub(super) struct Question {
     pub(super) duration: Duration,
 }
 
+/// Who makes a call.
+#[derive(Clone, Copy)]
+pub(super) enum Caller<'a> {
+    /// Its key signs.
+    Key { id: &'a SecretId, secret: &'a SecretKey, token: Option<&'a SessionToken> },
+    /// The parameters prove who asks: nothing is signed, and no token goes along.
+    Unsigned,
+}
+
+impl<'a> From<&'a ParentKey> for Caller<'a> {
+    fn from(key: &'a ParentKey) -> Self {
+        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_deref() }
+    }
+}
+
+impl<'a> From<&'a Credential> for Caller<'a> {
+    fn from(key: &'a Credential) -> Self {
+        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_ref() }
+    }
+}
+
 /// Calls one STS endpoint.
 pub(super) struct StsClient {
     http: HttpClient,
@@ -58,17 +80,27 @@ impl StsClient {
         Self { http, region: settings.region.clone(), clock: clock.clone() }
     }
 
+    /// Asks with a configured key, as it stands in its files at this moment.
+    pub(super) async fn ask_with(
+        &self,
+        question: &Question,
+        key: &ParentKey,
+    ) -> Result<Fetched, SourceError> {
+        let key = key.as_it_stands(&self.clock).await;
+        self.ask(question, (&key).into()).await
+    }
+
     /// Asks for a key. A duration above what the role allows is halved, and a region that STS does
     /// not know is replaced by the one the SDKs use, each with a warning.
     pub(super) async fn ask(
         &self,
         question: &Question,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Fetched, SourceError> {
         let mut seconds = question.duration.as_secs();
         let mut region = self.region.as_str();
         loop {
-            let fault = match self.ask_once(question, seconds, region, parent).await? {
+            let fault = match self.ask_once(question, seconds, region, caller).await? {
                 Ok(fetched) => return Ok(fetched),
                 Err(fault) => fault,
             };
@@ -79,7 +111,7 @@ impl StsClient {
                     let shorter = (seconds / 2).max(MODEST_DURATION);
                     tracing::warn!(
                         target: "cos_auth_proxy::keys", asked_seconds = seconds, now_asking_seconds = shorter,
-                        "STS does not give keys that live so long; lower duration"
+                        "STS does not give keys that live so long; lower duration (the most is 2h with a root account's key, for a role what the role allows)"
                     );
                     seconds = shorter;
                 }
@@ -107,13 +139,13 @@ impl StsClient {
         question: &Question,
         seconds: u64,
         region: &str,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Result<Fetched, ReplyError>, SourceError> {
         let mut parameters = question.parameters.clone();
         parameters.insert("DurationSeconds".to_owned(), seconds.into());
         let body = Value::Object(parameters).to_string();
         let asked_at = Instant::now();
-        let answer = self.http.call(self.request(question.action, region, body, parent)?).await?;
+        let answer = self.http.call(self.request(question.action, region, body, caller)?).await?;
         // The server wrote its date somewhere on the way.
         let age = asked_at.elapsed() / 2;
         let read = reply::parse(&answer.body, self.clock.now());
@@ -138,7 +170,7 @@ impl StsClient {
         action: &'static str,
         region: &str,
         body: String,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Request, SourceError> {
         let endpoint = &self.http.endpoint;
         let host = endpoint.host_header();
@@ -152,9 +184,16 @@ impl StsClient {
             at,
             service: "sts",
         };
-        let mut authorization = self.value(&tc3::authorize(&parent.id, &parent.secret, &call))?;
-        authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
+        let authorization = match caller {
+            Caller::Unsigned => HeaderValue::from_static("SKIP"),
+            Caller::Key { id, secret, token } => {
+                if let Some(token) = token {
+                    headers.insert(header("x-tc-token"), self.secret_value(token.expose())?);
+                }
+                self.secret_value(&tc3::authorize(id, secret, &call))?
+            }
+        };
         headers.insert(HOST, self.value(&host)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         headers.insert(AUTHORIZATION, authorization);
@@ -163,15 +202,16 @@ impl StsClient {
         headers.insert(header("x-tc-timestamp"), at.unix_seconds().into());
         headers.insert(header("x-tc-region"), self.value(region)?);
         headers.insert(header("x-tc-language"), HeaderValue::from_static("en-US"));
-        if let Some(token) = &parent.token {
-            let mut token = self.value(token.expose())?;
-            token.set_sensitive(true);
-            headers.insert(header("x-tc-token"), token);
-        }
         let mut request = Request::new(Method::POST, endpoint.url());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
         Ok(request)
+    }
+
+    fn secret_value(&self, text: &str) -> Result<HeaderValue, SourceError> {
+        let mut value = self.value(text)?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 
     fn value(&self, text: &str) -> Result<HeaderValue, SourceError> {
