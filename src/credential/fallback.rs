@@ -216,3 +216,7 @@ impl KeyReader {
         number
     }
 }
+
+#[cfg(test)]
+#[path = "fallback_tests.rs"]
+mod tests;

@@ -9,6 +9,9 @@ use std::{
 
 use proptest::prelude::*;
 
+#[path = "refresher_waiting_tests.rs"]
+mod waiting;
+
 use super::*;
 use crate::{
     credential::{Credential, KeySetSettings, NoKey, source, start::start},
