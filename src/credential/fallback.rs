@@ -149,7 +149,8 @@ impl KeyReader {
     #[must_use]
     pub fn is_nearly_over(&self, credential: &Credential, now: Timestamp) -> bool {
         let Some(end) = credential.expires_at else { return false };
-        end.since(now).as_millis() < u128::from(self.shared.near_expiry_millis.load(Relaxed))
+        let left = end.unix_millis().saturating_sub(now.unix_millis());
+        left < self.shared.near_expiry_millis.load(Relaxed)
     }
 
     /// Waits for a key to follow this one if the refresher is late with it, at most `patience` and

@@ -3,7 +3,7 @@
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Jolt, Timestamp},
     shutdown::Shutdown,
 };
 
@@ -19,7 +19,7 @@ use super::{
     start::RefreshError,
     status::LastError,
     store,
-    urgency::{self, Urgency},
+    urgency::Urgency,
 };
 
 /// The one who asks a source and writes a store.
@@ -315,7 +315,7 @@ impl Refresher {
     fn look_at_clock(&mut self) {
         let jolt = self.clock.look();
         if jolt.happened() {
-            urgency::tell_jolt(jolt, self.clock.offset_millis());
+            tell_jolt(jolt, self.clock.offset_millis());
             self.writer.wake();
         }
         let now = self.moment();
@@ -371,6 +371,24 @@ impl Refresher {
             progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// What happened to the machine's clocks, for the log.
+fn tell_jolt(jolt: Jolt, offset_millis: i64) {
+    if !jolt.suspended.is_zero() {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            suspended_seconds = jolt.suspended.as_secs(),
+            "the machine was suspended; what became due meanwhile is done now"
+        );
+    }
+    if jolt.stepped_millis != 0 {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            stepped_millis = jolt.stepped_millis, offset_millis,
+            "this host's clock was set; the offset to the servers' clocks follows"
+        );
     }
 }
 

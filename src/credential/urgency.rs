@@ -1,8 +1,8 @@
-//! How near its end a key is, and what the log says about time.
+//! How near its end a key is.
 
 use serde::Serialize;
 
-use crate::clock::{Jolt, Timestamp};
+use crate::clock::Timestamp;
 
 use super::{Credential, RefreshSettings};
 
@@ -73,24 +73,6 @@ impl Urgency {
                 "the key is about to end and no new one has come"
             ),
         }
-    }
-}
-
-/// What happened to the machine's clocks, for the log.
-pub(super) fn tell_jolt(jolt: Jolt, offset_millis: i64) {
-    if !jolt.suspended.is_zero() {
-        tracing::warn!(
-            target: "cos_auth_proxy::clock",
-            suspended_seconds = jolt.suspended.as_secs(),
-            "the machine was suspended; what became due meanwhile is done now"
-        );
-    }
-    if jolt.stepped_millis != 0 {
-        tracing::warn!(
-            target: "cos_auth_proxy::clock",
-            stepped_millis = jolt.stepped_millis, offset_millis,
-            "this host's clock was set; the offset to the servers' clocks follows"
-        );
     }
 }
 

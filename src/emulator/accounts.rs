@@ -2,6 +2,7 @@
 
 mod random;
 mod role_use;
+mod rules;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,6 +11,8 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
+
+pub use rules::{ExpiredKeyAnswer, KeyServerRules};
 
 use super::policy::Policy;
 use crate::clock::Clock;
@@ -176,28 +179,6 @@ impl KnownKey {
             Self::Temporary(key) => key.policy.as_ref(),
         }
     }
-}
-
-/// What COS answers to a temporary key past its end: reports from production name several codes,
-/// so a test can choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ExpiredKeyAnswer {
-    /// 400 `ExpiredToken`, the code of the official table (doc 436/7730).
-    #[default]
-    ExpiredToken,
-    /// 403 `InvalidAccessKeyId`.
-    InvalidAccessKeyId,
-    /// 403 `AccessDenied`, `Request has expired`.
-    RequestHasExpired,
-}
-
-/// How the home-made key server behaves.
-#[derive(Clone, Debug, Default)]
-pub struct KeyServerRules {
-    /// The bearer token every request must show, if any.
-    pub bearer: Option<String>,
-    /// What its keys may do when the request does not say; `None`: everything.
-    pub policy: Option<Policy>,
 }
 
 /// Everybody the emulator knows. Clones share it.

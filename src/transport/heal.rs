@@ -74,6 +74,8 @@ impl Exchange<'_> {
         let again = prepare(self.worker, &mut self.record, head, held, &With::This(key)).ok();
         if again.is_some() {
             self.worker.meter.retried(reason);
+            let (status, operation) = (answer.status(), self.record.operation.name());
+            tracing::debug!(status, operation, reason = ?reason, "COS refused a request; it is sent again");
         }
         Ok(again)
     }
