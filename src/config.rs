@@ -8,6 +8,7 @@ mod clock;
 mod environment;
 mod file;
 mod found_key;
+mod key_endpoint;
 mod key_sets;
 pub mod keys;
 mod layers;

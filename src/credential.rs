@@ -6,6 +6,7 @@
 
 mod accept;
 mod chain;
+mod covers;
 mod endpoint;
 mod error;
 mod fallback;
@@ -13,6 +14,7 @@ mod handle;
 mod identity_settings;
 mod key;
 mod metrics;
+mod narrow;
 mod planner;
 mod policy;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod schedule;
 mod settings;
 mod settings_check;
 mod settings_local;
+mod shape;
 mod source;
 mod start;
 mod status;
@@ -33,12 +36,14 @@ mod urgency;
 
 pub use accept::Refusal;
 pub use chain::{Link, chain_problems};
+pub use covers::{NotCovered, Permission};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};
 pub use handle::{RefreshNowError, RefresherHandle};
 pub use identity_settings::{InstanceRoleSettings, WebIdentitySettings};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
+pub use narrow::{Narrowing, NotNarrowed};
 pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
@@ -52,6 +57,7 @@ pub use settings::{
 };
 pub use settings_check::SettingProblem;
 pub use settings_local::ExecSettings;
+pub use shape::{KeyShape, write_key};
 pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};

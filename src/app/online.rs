@@ -52,6 +52,7 @@ async fn head_bucket(mut settings: Settings, clock: Clock) -> Result<String, Str
     settings.transport.threads = 1;
     settings.telemetry.address.clear();
     settings.control.address.clear();
+    settings.key_endpoint.address.clear();
     let app = App::bind(settings).map_err(|error| error.to_string())?;
     let Some(ListenAddress::Tcp(address)) = app.bound().data.first().cloned() else {
         return Err("no free port on 127.0.0.1".to_owned());

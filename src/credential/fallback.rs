@@ -145,6 +145,17 @@ impl KeyReader {
         self.coming(fits, rung, Instant::now() + patience).await
     }
 
+    /// Waits for a usable key of another id than `known`, without ringing; `None` if none came while
+    /// `patience` lasted. Cancel-safe.
+    pub async fn another_than(
+        &self,
+        known: &SecretId,
+        patience: Duration,
+    ) -> Option<Arc<Credential>> {
+        // No ring has this number: the wait is not cut short.
+        self.coming(|key| key.id != *known, u64::MAX, Instant::now() + patience).await
+    }
+
     /// Whether so little of the key's life is left that a newer one is worth waiting for.
     #[must_use]
     pub fn is_nearly_over(&self, credential: &Credential, now: Timestamp) -> bool {

@@ -154,6 +154,8 @@ pub struct KeyMetrics {
     rejections: Family<RejectionLabels, Counter>,
     on_previous: Counter,
     on_expired: Counter,
+    narrowed: Family<RefreshLabels, Counter>,
+    narrowed_scopes: Family<KeysLabel, Gauge>,
     clock_offset: Seconds,
 }
 
@@ -174,6 +176,8 @@ impl Default for KeyMetrics {
             rejections: Family::default(),
             on_previous: Counter::default(),
             on_expired: Counter::default(),
+            narrowed: Family::default(),
+            narrowed_scopes: Family::default(),
             clock_offset: Gauge::default(),
         }
     }
@@ -246,6 +250,16 @@ impl KeyMetrics {
             metrics.on_expired.clone(),
         );
         registry.register(
+            "key_narrowed_fetches",
+            "Attempts to get a key for a narrower scope, by how they ended",
+            metrics.narrowed.clone(),
+        );
+        registry.register(
+            "key_narrowed_scopes",
+            "Narrower scopes that are remembered",
+            metrics.narrowed_scopes.clone(),
+        );
+        registry.register(
             "clock_offset_seconds",
             "How far the servers' clocks are ahead of ours",
             metrics.clock_offset.clone(),
@@ -286,6 +300,17 @@ impl KeyMetrics {
     pub(super) fn succeeded(&self, keys: &str, at: Timestamp) {
         let keys = KeysLabel { keys: keys.to_owned() };
         self.last_success.get_or_create(&keys).set(seconds(at));
+    }
+
+    pub(super) fn narrowed(&self, keys: &str, outcome: Outcome) {
+        let labels = RefreshLabels { keys: keys.to_owned(), outcome };
+        self.narrowed.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn narrowed_held(&self, keys: &str, scopes: usize) {
+        let label = KeysLabel { keys: keys.to_owned() };
+        let scopes = i64::try_from(scopes).unwrap_or(i64::MAX);
+        self.narrowed_scopes.get_or_create(&label).set(scopes);
     }
 
     pub(super) fn rejected(&self, code: RejectionCode) {

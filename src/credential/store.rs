@@ -391,6 +391,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_who_knows_the_key_waits_for_another() {
+        let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
+        writer.publish(key("AKIDone", Some(60)));
+        let known = reader.current(EPOCH).unwrap();
+        assert!(reader.another_than(&known.id, Duration::from_secs(3)).await.is_none());
+        let publish = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            writer.publish(key("AKIDtwo", Some(7200)));
+        };
+        let (other, ()) =
+            tokio::join!(reader.another_than(&known.id, Duration::from_secs(3)), publish);
+        assert_eq!(other.unwrap().id.as_str(), "AKIDtwo");
+        let at_once = reader.another_than(&known.id, Duration::ZERO).await;
+        assert_eq!(at_once.unwrap().id.as_str(), "AKIDtwo", "it is there already");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_waiter_gives_up_when_its_patience_is_over() {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let began_at = tokio::time::Instant::now();
