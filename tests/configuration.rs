@@ -469,19 +469,9 @@ fn what_is_said_about_replays_expired_keys_and_the_clock_reaches_its_room() {
 }
 
 #[test]
-fn names_of_a_later_version_are_refused_unless_they_say_the_default() {
-    for (file, path) in [
-        ("[key_endpoint]\naddress = \"127.0.0.1:9003\"\n", "key_endpoint.address"),
-        ("[keys.default]\ncache_file = \"/run/key\"\n", "keys.default.cache_file"),
-    ] {
-        let told = problems(file);
-        assert!(told.contains(&format!("{path} is not available in this version")), "{told}");
-    }
-    assert!(load(Some("[key_endpoint]\nkeys = \"default\"\n"), &enough()).is_ok());
-    for source in ["file", "exec"] {
-        let told = problems(&format!("[keys.default]\nsource = \"{source}\"\n"));
-        assert!(told.contains(&format!("{source} is not available in this version")), "{told}");
-    }
+fn names_of_a_later_version_are_refused() {
+    let told = problems("[[route]]\nbucket = \"examplebucket-1250000000\"\n");
+    assert!(told.contains("route is not available in this version"), "{told}");
     let told = problems("[keys.a]\nsource = \"static\"\n[keys.b]\nsource = \"static\"\n");
     assert!(told.contains("config.toml:4:1: [keys.b] is a second key set"), "{told}");
 }

@@ -10,6 +10,7 @@ use crate::{
 use super::{
     KeyReader, KeyWriter, RefreshSettings,
     accept::{self, Verdict},
+    cache::KeyCache,
     error::SourceError,
     fallback::Outlook,
     handle::{Answer, RefreshNowError, RefresherHandle},
@@ -32,6 +33,7 @@ pub struct Refresher {
     metrics: KeyMetrics,
     dice: fastrand::Rng,
     commands: mpsc::Receiver<Answer>,
+    cache: Option<KeyCache>,
     planner: Planner,
     /// How near its end the current key was when last looked at.
     urgency: Urgency,
@@ -103,10 +105,18 @@ impl Refresher {
             metrics,
             dice,
             commands,
+            cache: None,
             urgency: Urgency::Calm,
             heard: 0,
         };
         (refresher, reader, handle)
+    }
+
+    /// Begins with the key that `cache` kept, and keeps each new one there.
+    #[must_use]
+    pub(super) fn keeping_in(mut self, cache: Option<KeyCache>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Asks, swaps, sleeps, until shutdown begins. An attempt under way is then given up.
@@ -118,9 +128,12 @@ impl Refresher {
     }
 
     async fn keep_fresh(&mut self) {
-        let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
-        self.planner.starts_after(jitter, self.moment());
-        self.note_plan();
+        self.look_at_clock();
+        if !self.begins_with_a_kept_key().await {
+            let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
+            self.planner.starts_after(jitter, self.moment());
+            self.note_plan();
+        }
         loop {
             self.look_at_clock();
             if let Some(cause) = self.planner.due(self.moment()) {
@@ -137,6 +150,30 @@ impl Refresher {
                 }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
+            }
+        }
+    }
+
+    async fn begins_with_a_kept_key(&mut self) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        let Some(credential) = cache.load(self.clock.now()).await else { return false };
+        let fetched = Fetched { credential, request_id: None };
+        match self.judge(Ok(fetched), false) {
+            Ok((_, fetched)) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), "begins with the key that was kept over the restart"
+                );
+                self.writer.note(|progress| progress.refreshes.count(Outcome::Swapped));
+                self.swap(fetched, Cause::Start);
+                true
+            }
+            Err(fault) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), error = %fault, "the kept key is not used; one is fetched"
+                );
+                false
             }
         }
     }
@@ -210,6 +247,9 @@ impl Refresher {
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
                 self.swap(fetched, cause);
+                if let (Some(cache), Some(key)) = (&self.cache, self.writer.held()) {
+                    cache.keep(key).await;
+                }
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {

@@ -46,6 +46,8 @@ pub(super) struct Answer<'w> {
     asked_at: Option<Instant>,
     /// How the connection ended while the body was kept back: a socket tells that only once.
     pub(super) ended: Option<BodyEnd>,
+    /// The beginning of an error's body, which may say that the signature is the problem.
+    heard: Option<Vec<u8>>,
 }
 
 /// What the head of the final answer said.
@@ -95,6 +97,7 @@ impl<'w> Answer<'w> {
             head: None,
             asked_at: None,
             ended: None,
+            heard: None,
         }
     }
 
@@ -137,6 +140,11 @@ impl<'w> Answer<'w> {
         let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
         let head = self.buffer.unread().get(..len)?;
         http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).ok()?.field(name)
+    }
+
+    /// The beginning of an error's body, once it was brought down.
+    pub(super) fn heard(&self) -> Option<&[u8]> {
+        self.heard.as_deref()
     }
 
     /// Reads into the answer's buffer, which exists only from the first byte on.
@@ -266,6 +274,7 @@ impl<'w> Answer<'w> {
                 }
             };
             if head.status >= 200 {
+                self.heard = (400..500).contains(&head.status).then(Vec::new);
                 self.head = Some(head);
                 return Ok(true);
             }
@@ -331,7 +340,7 @@ impl<'w> Answer<'w> {
     ) -> Result<bool, BodyEnd> {
         loop {
             let input = self.buffer.unread();
-            let piece = next_piece(decoder, input, framing, out);
+            let piece = next_piece(decoder, input, framing, out, self.heard.as_mut());
             let piece = piece.map_err(|fault| {
                 tracing::warn!(%fault, "the framing of upstream's body is broken");
                 BodyEnd::Cut(UpstreamErrorKind::Malformed)

@@ -312,6 +312,11 @@ impl<'w> Exchange<'w> {
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
         let brought = answer.body(upstream.stream(), self.client, &mut self.record, keep).await;
+        if let Some(body) = answer.heard() {
+            let (signed, operation) = (ready.prepared.signed.head(), self.record.operation);
+            let now = self.worker.clock.now();
+            self.worker.signature_errors.look_at(status, body, signed, operation, now);
+        }
         match brought {
             Ok(down) => {
                 if uploaded && down.upstream_reusable {

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::http1::{Body, BodyDecoder, BodyEvent, BodyFault, write_chunk_head, write_last_chunk};
+use crate::{
+    explain,
+    http1::{Body, BodyDecoder, BodyEvent, BodyFault, write_chunk_head, write_last_chunk},
+};
 
 /// What the input held of a body.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,11 +45,13 @@ impl Framing {
 
 /// Takes the next piece out of `input`. With chunks, everything that `input` holds is appended to
 /// `framed`; plain data stays where it is, and comes in several pieces if it arrived in chunks.
+/// The beginning of the data is copied to `heard`, if that is given.
 pub(super) fn next_piece(
     decoder: &mut BodyDecoder,
     input: &[u8],
     framing: Framing,
     framed: &mut Vec<u8>,
+    mut heard: Option<&mut Vec<u8>>,
 ) -> Result<Piece, BodyFault> {
     let mut piece = Piece::default();
     loop {
@@ -57,6 +62,10 @@ pub(super) fn next_piece(
                 piece.data = piece.consumed + start..piece.consumed + end;
                 piece.len += data.len();
                 piece.consumed += end;
+                if let Some(heard) = &mut heard {
+                    let room = explain::ERROR_BYTES.saturating_sub(heard.len());
+                    heard.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+                }
                 if framing != Framing::Plain {
                     write_chunk_head(data.len(), framed);
                     framed.extend_from_slice(data);

@@ -64,7 +64,7 @@ impl Upload<'_, '_> {
         let framing = Framing::up(to_upstream);
         let mut framed = Vec::new();
         let here = inbox.unread().get(head_len..).unwrap_or_default();
-        let piece = match next_piece(&mut decoder, here, framing, &mut framed) {
+        let piece = match next_piece(&mut decoder, here, framing, &mut framed, None) {
             Ok(piece) => piece,
             Err(fault) => return UploadEnd::ClientBroken(fault.into()),
         };
@@ -107,7 +107,8 @@ impl Upload<'_, '_> {
             }
             self.begun = true;
             framed.clear();
-            let piece = match next_piece(&mut decoder, buffer.unread(), framing, &mut framed) {
+            let piece = match next_piece(&mut decoder, buffer.unread(), framing, &mut framed, None)
+            {
                 Ok(piece) => piece,
                 Err(fault) => break UploadEnd::ClientBroken(fault.into()),
             };

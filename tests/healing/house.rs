@@ -14,7 +14,7 @@ use cos_auth_proxy::{
     proxy::{Gate, Method, Operation, ProxySettings, Reason, Scheme},
     secret::{SecretId, SecretKey},
     shutdown::Shutdown,
-    transport::{ListenAddress, Parts, Running, Transport, TransportSettings},
+    transport::{ListenAddress, Parts, Running, SignatureErrors, Transport, TransportSettings},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -105,6 +105,7 @@ impl Plan {
             keys: vec![reader.clone()],
             clock: clock.clone(),
             meters,
+            signature_errors: SignatureErrors::default(),
             scheme: Scheme::Http,
         };
         let running = Some(transport.start(&parts).unwrap());
