@@ -131,12 +131,13 @@ impl StartError {
 pub fn run(settings: Settings) -> ExitReason {
     let started = log::init(&settings.log).map_err(StartError::from).and_then(|log| {
         limits::prepare(settings.transport.connections);
+        let clock = Clock::configured(settings.clock.clone());
         let app = App::bind(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("control")
             .build()?;
-        let ended = runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()));
+        let ended = runtime.block_on(app.run(clock, Some(log), until_signalled()));
         // A name that is still being resolved must not hold up the end.
         runtime.shutdown_background();
         ended
