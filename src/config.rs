@@ -7,6 +7,7 @@
 mod environment;
 mod file;
 mod found_key;
+mod key_endpoint;
 mod key_sets;
 pub mod keys;
 mod layers;
@@ -17,6 +18,7 @@ mod refresh;
 mod settings;
 mod show;
 mod summary;
+mod tool_files;
 mod upstream;
 mod value;
 

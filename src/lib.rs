@@ -15,6 +15,7 @@ pub mod demo;
 pub mod emulator;
 pub mod explain;
 pub mod http1;
+pub mod key_endpoint;
 pub mod log;
 pub mod metrics;
 pub mod proxy;

@@ -67,6 +67,21 @@ const TABLE: &[Row] = &[
     ),
     row("telemetry", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
     row("control", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
+    row(
+        "key_endpoint",
+        &[
+            "credential::KeyReader",
+            "credential::Credential",
+            "credential::Narrowing",
+            "credential::NotNarrowed",
+            "credential::Permission",
+            "credential::KeyShape",
+            "credential::write_key",
+            "shutdown",
+            "clock",
+            "server",
+        ],
+    ),
     Row {
         room: "config",
         may: &[
@@ -79,6 +94,8 @@ const TABLE: &[Row] = &[
             "server",
             "telemetry::TelemetrySettings",
             "control::ControlSettings",
+            "key_endpoint::KeyEndpointSettings",
+            "key_endpoint::Shape",
             "log",
         ],
         never: &[
@@ -87,7 +104,9 @@ const TABLE: &[Row] = &[
             "credential::Refresher",
             "credential::channel",
             "credential::start",
+            "credential::start_all",
             "credential::once",
+            "credential::once_of",
             "proxy::Gate",
             "proxy::Composer",
             "server::Listener",
@@ -113,6 +132,7 @@ const TABLE: &[Row] = &[
             "transport",
             "telemetry",
             "control",
+            "key_endpoint",
             "config",
         ],
     ),
@@ -145,6 +165,7 @@ const EXPOSERS: &[&str] = &[
     // Credentials of the control plane's own requests.
     "credential/source/sts_client.rs",
     "credential/source/http.rs",
+    "credential/source/web_identity.rs",
     // Copies a configured key into the credential it hands out.
     "credential/source/fixed.rs",
     // The one door through which a whole key leaves in clear.
@@ -152,7 +173,13 @@ const EXPOSERS: &[&str] = &[
 ];
 
 /// Files that may call `reveal(`: those that hand a whole key on.
-const REVEALERS: &[&str] = &["credential/reveal.rs"];
+const REVEALERS: &[&str] = &[
+    "credential/reveal.rs",
+    // Writes the key of a key set into the file that its settings name.
+    "credential/cache.rs",
+    // The shapes of the key endpoint and of `keys once`.
+    "credential/shape.rs",
+];
 
 #[test]
 fn no_room_names_a_room_it_may_not() {

@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -93,6 +94,11 @@ pub(super) enum Command {
         /// For this key set only
         keys: Option<String>,
     },
+    /// Keys for programs that sign themselves
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// End a running proxy once its requests are done
     Quit,
     /// Show why COS refused the signature of a request
@@ -113,6 +119,33 @@ pub(super) enum Command {
     },
     /// Print the version
     Version,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Get one key from the configured source and print it; no running proxy is needed
+    Once {
+        /// Of this key set; needed when there are several
+        name: Option<String>,
+        /// As shell lines, as the COS STS SDKs' JSON, or as an AWS credential process
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: KeyFormat,
+        /// Even onto a terminal, where it stays readable
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// How `keys once` prints a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyFormat {
+    /// `export NAME='value';` for `eval`
+    Env,
+    /// The reply of the COS STS SDKs
+    Json,
+    /// AWS credential process, version 1
+    CredentialProcess,
 }
 
 /// Which failed request to explain, and how.
@@ -152,7 +185,10 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cal
     if parsed.help_all {
         return Err(NoCall::Shown(help::all()));
     }
-    let innermost = matches.subcommand().map_or(&matches, |(_, matches)| matches);
+    let mut innermost = &matches;
+    while let Some((_, deeper)) = innermost.subcommand() {
+        innermost = deeper;
+    }
     let flags = SETTINGS.iter().filter_map(|setting| given(setting, innermost)).collect();
     Ok(Call { command: parsed.command.unwrap_or_default(), file: parsed.config, flags })
 }
@@ -249,7 +285,8 @@ fn unknown_flag(typed: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .chain(others.map(str::to_owned))
-        .chain(["sources", "timeout", "last", "check-key", "request", "error"].map(str::to_owned))
+        .chain(["sources", "timeout", "format", "force", "last", "check-key"].map(str::to_owned))
+        .chain(["request", "error"].map(str::to_owned))
         .chain(settings)
         .collect();
     let near = nearest(name, known.iter().map(String::as_str)).map(|name| format!("--{name}"));
