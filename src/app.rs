@@ -5,6 +5,7 @@ mod limits;
 mod one_key;
 mod online;
 mod orders;
+mod own_key;
 
 use std::{
     fmt,
@@ -34,11 +35,12 @@ use crate::{
     server::{ListenAddress, Listener},
     shutdown::Shutdown,
     telemetry::{Health, Telemetry},
-    transport::{self, BindError, Parts, Transport},
+    transport::{self, BindError, Parts, SignatureErrors, Transport},
 };
 
 pub use one_key::{KeyForm, NoSingleKey, one_key};
 pub use online::check_online;
+pub use own_key::OwnKey;
 
 /// This version, as `version`, `status` and `build_info` tell it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -130,12 +132,13 @@ impl StartError {
 pub fn run(settings: Settings) -> ExitReason {
     let started = log::init(&settings.log).map_err(StartError::from).and_then(|log| {
         limits::prepare(settings.transport.connections);
+        let clock = Clock::configured(settings.clock.clone());
         let app = App::bind(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("control")
             .build()?;
-        let ended = runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()));
+        let ended = runtime.block_on(app.run(clock, Some(log), until_signalled()));
         // A name that is still being resolved must not hold up the end.
         runtime.shutdown_background();
         ended
@@ -249,11 +252,13 @@ impl App {
             let serving = Arc::clone(&endpoint).serve(listener, shutdown.clone());
             shutdown.spawn("key endpoint", log_failure("key endpoint", serving));
         }
+        let signature_errors = SignatureErrors::default();
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys: readers.clone(),
             clock: clock.clone(),
             meters: Arc::clone(&meters),
+            signature_errors: signature_errors.clone(),
             scheme: usual_scheme(&settings),
         })?;
 
@@ -263,6 +268,7 @@ impl App {
             readers,
             meters,
             draining: Arc::default(),
+            signature_errors,
             started_at: clock.now(),
             clock,
         };
@@ -322,6 +328,7 @@ struct View {
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
     draining: Arc<AtomicBool>,
+    signature_errors: SignatureErrors,
     started_at: Timestamp,
     clock: Clock,
 }

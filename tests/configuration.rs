@@ -446,15 +446,32 @@ fn limits_of_sts_are_told_before_the_first_call() {
 }
 
 #[test]
-fn names_of_a_later_version_are_refused_unless_they_say_the_default() {
-    for (file, path) in [
-        ("[keys]\non_expired = \"try\"\n", "keys.on_expired"),
-        ("[limits]\nreplay_body_bytes = \"1MiB\"\n", "limits.replay_body_bytes"),
-    ] {
-        let told = problems(file);
-        assert!(told.contains(&format!("{path} is not available in this version")), "{told}");
-    }
-    assert!(load(Some("[keys]\non_expired = \"refuse\"\n"), &enough()).is_ok());
+fn what_is_said_about_replays_expired_keys_and_the_clock_reaches_its_room() {
+    let file = "[keys]\non_expired = \"try\"\n[limits]\nreplay_body_bytes = \"1MiB\"\n\
+                [clock]\nsamples = 3\nignore_below = \"1s\"\nlongest = \"2h\"\n\
+                [refresh]\nnear_expiry = \"9s\"\nstartup_jitter = \"2s\"\n";
+    let settings = load(Some(file), &enough()).unwrap();
+    assert!(settings.transport.try_expired_keys);
+    assert_eq!(settings.transport.replay_body_bytes, 1 << 20);
+    let seconds = Duration::from_secs;
+    let clock = &settings.clock;
+    assert_eq!((clock.samples, clock.ignore_below), (3, seconds(1)));
+    assert_eq!(clock.longest, seconds(7200));
+    let refresh = &settings.keys[0].refresh;
+    assert_eq!((refresh.near_expiry, refresh.startup_jitter), (seconds(9), seconds(2)));
+
+    let told = problems("[clock]\nlongest = \"1s\"\n");
+    assert!(told.contains("config.toml:2:1: clock.longest must be more than"), "{told}");
+    let told = problems("[refresh]\nwarn_share = 0.05\n");
+    assert!(told.contains("0 <= critical_share <= warn_share < 1"), "{told}");
+    let told = problems("[limits]\nreplay_body_bytes = \"2MiB\"\n");
+    assert!(told.contains("limits.replay_body_bytes"), "{told}");
+}
+
+#[test]
+fn names_of_a_later_version_are_refused() {
+    let told = problems("[[route]]\nbucket = \"examplebucket-1250000000\"\n");
+    assert!(told.contains("route is not available in this version"), "{told}");
     let told = problems("[keys.a]\nsource = \"static\"\n[keys.b]\nsource = \"static\"\n");
     assert!(told.contains("config.toml:4:1: [keys.b] is a second key set"), "{told}");
 }

@@ -30,6 +30,7 @@ const TABLE: &[Row] = &[
     row("metrics", &[]),
     row("http1", &[]),
     row("sign", &["secret", "clock"]),
+    row("explain", &["sign::canonical", "sign::strict"]),
     row("server", &["shutdown"]),
     row("credential", &["secret", "clock", "sign::tc3", "metrics", "shutdown"]),
     row(
@@ -51,6 +52,7 @@ const TABLE: &[Row] = &[
         "transport",
         &[
             "proxy",
+            "explain",
             "http1",
             "credential::KeyReader",
             "credential::Credential",
@@ -123,6 +125,7 @@ const TABLE: &[Row] = &[
             "metrics",
             "http1",
             "sign",
+            "explain",
             "server",
             "credential",
             "proxy",
@@ -149,7 +152,7 @@ const TABLE: &[Row] = &[
             "clock",
         ],
     ),
-    row("cli", &["config", "app", "demo", "log", "shutdown", "clock"]),
+    row("cli", &["config", "app", "demo", "explain", "log", "shutdown", "clock"]),
     row("main", &["cli", "config::ProcessEnvironment"]),
 ];
 
