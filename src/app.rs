@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, Timestamp},
-    config::Settings,
+    config::{self, Settings},
     control::{self, Control, ControlActions, ControlError, UnknownKeys},
     credential::{self, KeyMetrics, KeyReader, RefresherHandle},
     log::{self, LogError, LogHandle},
@@ -213,6 +213,7 @@ impl App {
         mut stop: impl Stop,
     ) -> Result<ExitReason, StartError> {
         let bound = self.bound();
+        let warnings = config::warnings(&self.settings);
         let Self { settings, transport, telemetry, control, watcher } = self;
         let (shutdown, quit) = (Shutdown::new(), CancellationToken::new());
         let mut registry = Registry::new(VERSION, clock.now().unix_seconds());
@@ -238,6 +239,7 @@ impl App {
             threads,
             readers,
             meters,
+            warnings,
             draining: Arc::default(),
             started_at: clock.now(),
             clock,
@@ -297,6 +299,7 @@ struct View {
     threads: usize,
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
+    warnings: Vec<String>,
     draining: Arc<AtomicBool>,
     started_at: Timestamp,
     clock: Clock,
@@ -304,6 +307,9 @@ struct View {
 
 impl View {
     fn log_start(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(
             version = VERSION,
             data = %list(&self.bound.data),

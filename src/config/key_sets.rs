@@ -9,6 +9,7 @@ use super::{
     layers::Layers,
     problem::Problems,
     refresh::refresh,
+    scope,
     upstream::readable,
 };
 use crate::credential::{
@@ -16,6 +17,7 @@ use crate::credential::{
     HttpMethod, HttpSettings, KeySetSettings, RequestHeader, SettingProblem, SourceSettings,
     StaticSettings, StsSettings, automatic, bucket_policy,
 };
+use crate::proxy::{ListForm, RouteSettings};
 
 /// How a key set was understood, for `check` and the first log line. Names of places only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,28 +36,40 @@ pub struct KeyNote {
     pub policy: Option<String>,
 }
 
-/// All key sets; one without a file.
-pub(super) fn key_sets(
-    layers: &Layers,
-    environment: &dyn Environment,
-    problems: &mut Problems,
-) -> (Vec<KeySetSettings>, Vec<KeyNote>) {
-    let names = match layers.key_sets() {
+/// The names of all key sets; `default` without a file.
+pub(super) fn names(layers: &Layers) -> Vec<String> {
+    match layers.key_sets() {
         [] => vec!["default".to_owned()],
         names => names.to_vec(),
-    };
-    if let [_, second, ..] = names.as_slice() {
+    }
+}
+
+/// The key set that signs every request where there are no routes: the only one, or `default`.
+pub(super) fn signing(layers: &Layers, names: &[String], problems: &mut Problems) -> usize {
+    let default = names.iter().position(|name| name == "default");
+    if let ([_, second, ..], None, []) = (names, default, layers.routes()) {
         let origin = layers.origin(&format!("keys.{second}.source"));
         problems.add_at(
             &origin,
             format!(
-                "[keys.{second}] is a second key set: which requests it signs is said by routes, \
-                 which are not available in this version; keep one"
+                "[keys.{second}] is a second key set: name one of them default, which signs every \
+                 request, or say with [[route]] which requests each one signs"
             ),
         );
     }
-    let built = names.iter().filter_map(|name| {
-        let set = Set { name, layers, environment };
+    default.unwrap_or(0)
+}
+
+/// All key sets; one without a file.
+pub(super) fn key_sets(
+    layers: &Layers,
+    environment: &dyn Environment,
+    routes: &[RouteSettings],
+    problems: &mut Problems,
+) -> (Vec<KeySetSettings>, Vec<KeyNote>) {
+    let names = names(layers);
+    let built = names.iter().enumerate().filter_map(|(index, name)| {
+        let set = Set { name, index, layers, environment, routes };
         set.build(problems)
     });
     built.unzip()
@@ -63,8 +77,10 @@ pub(super) fn key_sets(
 
 struct Set<'a> {
     name: &'a str,
+    index: usize,
     layers: &'a Layers,
     environment: &'a dyn Environment,
+    routes: &'a [RouteSettings],
 }
 
 impl Set<'_> {
@@ -78,6 +94,9 @@ impl Set<'_> {
                 problems,
             );
             return None;
+        }
+        if !matches!(asked.as_str(), "auto" | "federation-token" | "assume-role") {
+            self.cannot_narrow(&asked, problems);
         }
         let sts = self.sts(problems);
         let (source, found_in) = match asked.as_str() {
@@ -107,6 +126,17 @@ impl Set<'_> {
         if key.token.is_none() && bucket.is_some() && region.is_none() {
             self.need_region(problems);
             return None;
+        }
+        let permanent = key.token.is_none() && !key.looks_temporary();
+        if permanent && !self.layers.routes().is_empty() {
+            let settings = FederationTokenSettings {
+                sts,
+                parent: key,
+                session_name: "cos-auth-proxy".to_owned(),
+                policy: self.routes_policy(problems)?,
+                duration: self.layers.span(&self.path("duration")),
+            };
+            return Some((SourceSettings::FederationToken(settings), names));
         }
         match automatic(key, &region.unwrap_or_default(), bucket.as_deref(), sts) {
             Ok(source) => Some((source, names)),
@@ -139,7 +169,8 @@ impl Set<'_> {
         problems: &mut Problems,
     ) -> Option<(SourceSettings, Vec<String>)> {
         let found = self.found(problems);
-        let policy = self.policy("bucket", problems);
+        let usual = if !self.layers.routes().is_empty() { "routes" } else { "bucket" };
+        let policy = self.policy(usual, problems);
         let Found { key, names } = found?;
         let settings = FederationTokenSettings {
             sts,
@@ -243,20 +274,16 @@ impl Set<'_> {
                 let text = "and scope are both set: keep one".to_owned();
                 self.refuse("policy_file", text, problems);
             }
-            return found_key::read(&file)
-                .map_err(|fault| {
-                    self.refuse("policy_file", format!("names a file that {fault}"), problems);
-                })
-                .ok()
-                .map(|text| text.to_string());
+            let read =
+                found_key::read(&file).map_err(|fault| vec![format!("names a file that {fault}")]);
+            let checked = read.and_then(|text| scope::written_policy(&text).map(|()| text));
+            let refuse = |faults: Vec<String>| {
+                faults.into_iter().for_each(|fault| self.refuse("policy_file", fault, problems));
+            };
+            return checked.map_err(refuse).ok().map(|text| text.to_string());
         }
         match scope.as_deref().unwrap_or(usual_scope) {
-            "routes" => {
-                let text = "\"routes\" is not available in this version; available: \"bucket\", \
-                            \"role\" (assume-role only), or policy_file";
-                self.refuse("scope", text.to_owned(), problems);
-                None
-            }
+            "routes" => self.routes_policy(problems),
             "role" => {
                 if usual_scope != "role" {
                     let text = "\"role\" is for assume-role: a federation token has no rights \
@@ -266,6 +293,39 @@ impl Set<'_> {
                 None
             }
             _ => self.bucket_policy(problems),
+        }
+    }
+
+    fn routes_policy(&self, problems: &mut Problems) -> Option<String> {
+        let form = match self.text("list_form").as_deref() {
+            Some("condition") => ListForm::Condition,
+            _ => ListForm::Prefix,
+        };
+        let before = problems.len();
+        let policy = scope::routes_policy(self.routes, self.index, self.name, form);
+        // Routes with a problem of their own are not here to be counted.
+        let told =
+            !self.layers.routes().is_empty() && self.routes.len() < self.layers.routes().len();
+        let refuse = |fault| {
+            if !told {
+                self.refuse("scope", fault, problems);
+            }
+        };
+        policy.map_err(refuse).ok().filter(|_| problems.len() == before)
+    }
+
+    /// A scope or policy for a source that takes none.
+    fn cannot_narrow(&self, source: &str, problems: &mut Problems) {
+        for key in ["scope", "policy_file"] {
+            if self.layers.is_set(&self.path(key)) {
+                let text = format!(
+                    "is for federation-token and assume-role: what keys of {source} may do is \
+                     decided where they come from. To narrow them, name this key set in a second \
+                     one: source = \"assume-role\", via = \"{}\", its role_arn, and there {key}",
+                    self.name
+                );
+                self.refuse(key, text, problems);
+            }
         }
     }
 

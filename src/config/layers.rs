@@ -33,6 +33,7 @@ pub struct FlagText {
 pub struct Layers {
     values: BTreeMap<String, Held>,
     key_sets: Vec<String>,
+    routes: Vec<Origin>,
 }
 
 impl Default for Layers {
@@ -40,7 +41,7 @@ impl Default for Layers {
     fn default() -> Self {
         let plain = SETTINGS.iter().filter(|s| !s.path.contains(['*', '[']));
         let values = plain.map(|s| (s.path.to_owned(), default_of(s))).collect();
-        Self { values, key_sets: Vec::new() }
+        Self { values, key_sets: Vec::new(), routes: Vec::new() }
     }
 }
 
@@ -64,6 +65,17 @@ impl Layers {
     #[must_use]
     pub fn key_sets(&self) -> &[String] {
         &self.key_sets
+    }
+
+    /// Counts one more route, whose values are at `route[N].…`.
+    pub fn add_route(&mut self, origin: Origin) {
+        self.routes.push(origin);
+    }
+
+    /// Where each route begins.
+    #[must_use]
+    pub fn routes(&self) -> &[Origin] {
+        &self.routes
     }
 
     /// Lays text of the environment or of a flag over what is there.

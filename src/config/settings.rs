@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     environment::Environment,
-    key_sets::{KeyNote, key_sets},
+    key_sets::{self, KeyNote, key_sets},
     layers::Layers,
     listen::{self, Door},
     problem::Problems,
-    upstream,
+    routes, upstream,
 };
 use crate::{
     control::ControlSettings,
@@ -55,9 +55,12 @@ pub(super) fn settings(
     problems: &mut Problems,
 ) -> Settings {
     let doors = listen::doors(layers, problems);
-    let proxy = upstream::proxy(layers, problems);
+    let mut proxy = upstream::proxy(layers, problems);
     let transport = upstream::transport(layers, doors.transport(), problems);
-    let (keys, key_notes) = key_sets(layers, environment, problems);
+    let names = key_sets::names(layers);
+    proxy.routes = routes::routes(layers, &names, problems);
+    proxy.key_set = key_sets::signing(layers, &names, problems);
+    let (keys, key_notes) = key_sets(layers, environment, &proxy.routes, problems);
     Settings {
         proxy,
         transport,

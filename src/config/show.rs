@@ -16,8 +16,15 @@ use crate::credential::Endpoint;
 pub fn show(layers: &Layers, sources: bool) -> String {
     let mut text = String::new();
     let mut open = "";
-    for setting in SETTINGS.iter().filter(|s| !s.path.starts_with("route[")) {
+    for setting in SETTINGS {
         let (section, key) = setting.section_and_key();
+        if section == "route[]" {
+            if open != section {
+                routes(&mut text, layers, sources);
+                open = section;
+            }
+            continue;
+        }
         if section == "keys.*" {
             continue;
         }
@@ -42,6 +49,20 @@ fn sets(text: &mut String, layers: &Layers, sources: bool) {
         for setting in SETTINGS.iter().filter(|s| s.path.starts_with("keys.*.")) {
             let (_, key) = setting.section_and_key();
             let held = layers.held(&format!("keys.{name}.{key}"));
+            if held.origin != Origin::Default {
+                line(text, setting, key, &held, sources);
+            }
+        }
+    }
+}
+
+fn routes(text: &mut String, layers: &Layers, sources: bool) {
+    for index in 0..layers.routes().len() {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}[[route]]");
+        for setting in SETTINGS.iter().filter(|s| s.path.starts_with("route[].")) {
+            let (_, key) = setting.section_and_key();
+            let held = layers.held(&format!("route[{index}].{key}"));
             if held.origin != Origin::Default {
                 line(text, setting, key, &held, sources);
             }

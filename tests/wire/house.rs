@@ -74,6 +74,7 @@ impl Plan {
                 allowed_hosts: Vec::new(),
                 path_style: PathStyle::Auto,
                 held_body_bytes: 1 << 20,
+                ..ProxySettings::default()
             },
             with_key: true,
             nobody_upstream: false,
