@@ -66,7 +66,8 @@ impl Route<'_> {
         let bucket = self.text("bucket").or_else(|| self.layers.text("upstream.bucket"));
         match &bucket {
             None => self.refuse("bucket", "is not set, nor upstream.bucket", problems),
-            Some(name) if !is_bucket(name) => self.refuse(
+            // The configured one is told with the other checks of upstream.bucket.
+            Some(name) if self.has("bucket") && !is_bucket(name) => self.refuse(
                 "bucket",
                 "must be NAME-APPID such as examplebucket-1250000000",
                 problems,
@@ -80,7 +81,7 @@ impl Route<'_> {
         let region = self.text("region").or_else(|| self.layers.text("upstream.region"));
         match &region {
             None => self.refuse("region", "is not set, nor upstream.region", problems),
-            Some(name) if !is_region(name) => {
+            Some(name) if self.has("region") && !is_region(name) => {
                 self.refuse("region", "must be a region such as ap-guangzhou", problems);
             }
             Some(_) => {}
@@ -117,6 +118,10 @@ impl Route<'_> {
             }
         }
         all
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.layers.is_set(&self.path(key))
     }
 
     fn text(&self, key: &str) -> Option<String> {
