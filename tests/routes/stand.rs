@@ -74,7 +74,15 @@ impl Stand {
         emulator.accounts().add_account(Account::example("AKIDowner", "ownersecret"));
         let owner = credential("AKIDowner", "ownersecret", None, &clock);
         let address = emulator.cos_address();
-        let mut stand = Self { address, emulator, clock, shutdown, owner, uploads: HashMap::new() };
+        let mut stand = Self {
+            address,
+            emulator,
+            clock,
+            shutdown,
+            owner,
+            kept: RefCell::default(),
+            uploads: HashMap::new(),
+        };
         for bucket in 0..BUCKETS.len() {
             // A bucket that is not empty cannot be deleted by a request that may delete it.
             stand.as_owner(bucket, "PUT", "/keep").await;
