@@ -33,7 +33,7 @@ pub use layers::{FlagText, Held, Layers};
 pub use listen::Door;
 pub use nearest::{did_you_mean, nearest};
 pub use problem::{Origin, Problem, Problems};
-pub use scope::{unused, warnings};
+pub use scope::{signs, warnings};
 pub use settings::{Addresses, Settings};
 pub use show::show;
 pub use summary::summary;

@@ -1,5 +1,11 @@
 //! Turns `[keys.NAME]`, or nothing at all, into the settings of the credential room.
 
+mod chain;
+mod fitting;
+mod narrowed;
+mod role;
+mod web_identity;
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -9,15 +15,14 @@ use super::{
     layers::Layers,
     problem::Problems,
     refresh::refresh,
-    scope,
     upstream::readable,
 };
 use crate::credential::{
-    AssumeRoleSettings, AutoError, DEFAULT_STS_REGION, Endpoint, FederationTokenSettings,
-    HttpMethod, HttpSettings, KeySetSettings, RequestHeader, SettingProblem, SourceSettings,
-    StaticSettings, StsSettings, automatic, bucket_policy,
+    AutoError, DEFAULT_STS_REGION, Endpoint, FederationTokenSettings, HttpMethod, HttpSettings,
+    KeySetSettings, RequestHeader, SettingProblem, SourceSettings, StaticSettings, StsSettings,
+    automatic, bucket_policy,
 };
-use crate::proxy::{ListForm, RouteSettings};
+use crate::proxy::RouteSettings;
 
 /// How a key set was understood, for `check` and the first log line. Names of places only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,40 +39,32 @@ pub struct KeyNote {
     pub endpoint: Option<String>,
     /// The policy that is sent to STS, as JSON.
     pub policy: Option<String>,
+    /// The role that is taken.
+    pub role: Option<String>,
+    /// The key set that makes its calls.
+    pub via: Option<String>,
+    /// What will work, but is hardly meant.
+    pub warnings: Vec<String>,
 }
 
-/// The names of all key sets; `default` without a file.
-pub(super) fn names(layers: &Layers) -> Vec<String> {
-    match layers.key_sets() {
+/// The names of all key sets, `default` without a file: first the one that signs every request
+/// where there are no routes, last those that make calls for others.
+pub(super) fn names(layers: &Layers, problems: &mut Problems) -> Vec<String> {
+    let names = match layers.key_sets() {
         [] => vec!["default".to_owned()],
         names => names.to_vec(),
-    }
+    };
+    chain::signing_first(&names, layers, problems)
 }
 
-/// The key set that signs every request where there are no routes: the only one, or `default`.
-pub(super) fn signing(layers: &Layers, names: &[String], problems: &mut Problems) -> usize {
-    let default = names.iter().position(|name| name == "default");
-    if let ([_, second, ..], None, []) = (names, default, layers.routes()) {
-        let origin = layers.origin(&format!("keys.{second}.source"));
-        problems.add_at(
-            &origin,
-            format!(
-                "[keys.{second}] is a second key set: name one of them default, which signs every \
-                 request, or say with [[route]] which requests each one signs"
-            ),
-        );
-    }
-    default.unwrap_or(0)
-}
-
-/// All key sets; one without a file.
+/// All key sets, in the order of their names.
 pub(super) fn key_sets(
+    names: &[String],
     layers: &Layers,
     environment: &dyn Environment,
     routes: &[RouteSettings],
     problems: &mut Problems,
 ) -> (Vec<KeySetSettings>, Vec<KeyNote>) {
-    let names = names(layers);
     let built = names.iter().enumerate().filter_map(|(index, name)| {
         let set = Set { name, index, layers, environment, routes };
         set.build(problems)
@@ -95,20 +92,20 @@ impl Set<'_> {
             );
             return None;
         }
-        if !matches!(asked.as_str(), "auto" | "federation-token" | "assume-role") {
-            self.cannot_narrow(&asked, problems);
-        }
+        self.check_fitting(&asked, problems);
         let sts = self.sts(problems);
         let (source, found_in) = match asked.as_str() {
             "http" => (SourceSettings::Http(self.http(problems)?), Vec::new()),
             "static" => self.fixed(problems)?,
             "federation-token" => self.federation_token(sts?, problems)?,
             "assume-role" => self.assume_role(sts?, problems)?,
+            "web-identity" => self.web_identity(sts, problems)?,
+            "instance-role" => (self.instance_role(problems)?, Vec::new()),
             _ => self.automatic(sts?, problems)?,
         };
-        let note = self.note(&source, asked == "auto", found_in);
         let name = self.name.to_owned();
         let settings = KeySetSettings { name, source, refresh: refresh(self.layers) };
+        let note = note(&settings, asked == "auto", found_in);
         for problem in settings.problems() {
             self.translate(&problem, problems);
         }
@@ -127,8 +124,7 @@ impl Set<'_> {
             self.need_region(problems);
             return None;
         }
-        let permanent = key.token.is_none() && !key.looks_temporary();
-        if permanent && !self.layers.routes().is_empty() {
+        if self.is_routed() && key.token.is_none() && !key.looks_temporary() {
             let settings = FederationTokenSettings {
                 sts,
                 parent: key,
@@ -169,42 +165,17 @@ impl Set<'_> {
         problems: &mut Problems,
     ) -> Option<(SourceSettings, Vec<String>)> {
         let found = self.found(problems);
-        let usual = if !self.layers.routes().is_empty() { "routes" } else { "bucket" };
+        let usual = if self.is_routed() { "routes" } else { "bucket" };
         let policy = self.policy(usual, problems);
         let Found { key, names } = found?;
         let settings = FederationTokenSettings {
             sts,
             parent: key,
-            session_name: self.text("session_name").unwrap_or_default(),
+            session_name: self.text("session_name").unwrap_or_else(|| "cos-auth-proxy".to_owned()),
             policy: policy?,
             duration: self.layers.span(&self.path("duration")),
         };
         Some((SourceSettings::FederationToken(settings), names))
-    }
-
-    fn assume_role(
-        &self,
-        sts: StsSettings,
-        problems: &mut Problems,
-    ) -> Option<(SourceSettings, Vec<String>)> {
-        let found = self.found(problems);
-        let policy = self.policy("role", problems);
-        let role_arn = self.text("role_arn");
-        if role_arn.is_none() {
-            let needs = "is not set: assume-role needs qcs::cam::uin/UIN:roleName/NAME".to_owned();
-            self.refuse("role_arn", needs, problems);
-        }
-        let Found { key, names } = found?;
-        let settings = AssumeRoleSettings {
-            sts,
-            parent: key,
-            role_arn: role_arn?,
-            session_name: self.text("session_name").unwrap_or_default(),
-            duration: self.layers.span(&self.path("duration")),
-            policy,
-            external_id: self.text("external_id"),
-        };
-        Some((SourceSettings::AssumeRole(settings), names))
     }
 
     fn http(&self, problems: &mut Problems) -> Option<HttpSettings> {
@@ -274,13 +245,7 @@ impl Set<'_> {
                 let text = "and scope are both set: keep one".to_owned();
                 self.refuse("policy_file", text, problems);
             }
-            let read =
-                found_key::read(&file).map_err(|fault| vec![format!("names a file that {fault}")]);
-            let checked = read.and_then(|text| scope::written_policy(&text).map(|()| text));
-            let refuse = |faults: Vec<String>| {
-                faults.into_iter().for_each(|fault| self.refuse("policy_file", fault, problems));
-            };
-            return checked.map_err(refuse).ok().map(|text| text.to_string());
+            return self.written_policy(&file, problems);
         }
         match scope.as_deref().unwrap_or(usual_scope) {
             "routes" => self.routes_policy(problems),
@@ -293,39 +258,6 @@ impl Set<'_> {
                 None
             }
             _ => self.bucket_policy(problems),
-        }
-    }
-
-    fn routes_policy(&self, problems: &mut Problems) -> Option<String> {
-        let form = match self.text("list_form").as_deref() {
-            Some("condition") => ListForm::Condition,
-            _ => ListForm::Prefix,
-        };
-        let before = problems.len();
-        let policy = scope::routes_policy(self.routes, self.index, self.name, form);
-        // Routes with a problem of their own are not here to be counted.
-        let told =
-            !self.layers.routes().is_empty() && self.routes.len() < self.layers.routes().len();
-        let refuse = |fault| {
-            if !told {
-                self.refuse("scope", fault, problems);
-            }
-        };
-        policy.map_err(refuse).ok().filter(|_| problems.len() == before)
-    }
-
-    /// A scope or policy for a source that takes none.
-    fn cannot_narrow(&self, source: &str, problems: &mut Problems) {
-        for key in ["scope", "policy_file"] {
-            if self.layers.is_set(&self.path(key)) {
-                let text = format!(
-                    "is for federation-token and assume-role: what keys of {source} may do is \
-                     decided where they come from. To narrow them, name this key set in a second \
-                     one: source = \"assume-role\", via = \"{}\", its role_arn, and there {key}",
-                    self.name
-                );
-                self.refuse(key, text, problems);
-            }
         }
     }
 
@@ -370,26 +302,6 @@ impl Set<'_> {
         found
     }
 
-    fn note(
-        &self,
-        source: &SourceSettings,
-        chosen_by_auto: bool,
-        found_in: Vec<String>,
-    ) -> KeyNote {
-        let (endpoint, policy) = match source {
-            SourceSettings::FederationToken(settings) => {
-                (Some(settings.sts.endpoint.to_string()), Some(settings.policy.clone()))
-            }
-            SourceSettings::AssumeRole(settings) => {
-                (Some(settings.sts.endpoint.to_string()), settings.policy.clone())
-            }
-            SourceSettings::Http(settings) => (Some(settings.url.to_string()), None),
-            SourceSettings::Static(_) => (None, None),
-        };
-        let set = self.name.to_owned();
-        KeyNote { set, source: source.kind(), chosen_by_auto, found_in, endpoint, policy }
-    }
-
     /// The room's own findings, under the name that the user knows.
     fn translate(&self, problem: &SettingProblem, problems: &mut Problems) {
         let field = match problem.field {
@@ -416,5 +328,40 @@ impl Set<'_> {
     fn refuse(&self, key: &str, text: String, problems: &mut Problems) {
         let path = self.path(key);
         problems.add_value(&path, &self.layers.origin(&path), text);
+    }
+}
+
+fn note(set: &KeySetSettings, chosen_by_auto: bool, found_in: Vec<String>) -> KeyNote {
+    let (endpoint, policy, role) = match &set.source {
+        SourceSettings::FederationToken(settings) => {
+            (Some(settings.sts.endpoint.to_string()), Some(settings.policy.clone()), None)
+        }
+        SourceSettings::AssumeRole(settings) => {
+            let role = Some(settings.role_arn.clone());
+            (Some(settings.sts.endpoint.to_string()), settings.policy.clone(), role)
+        }
+        SourceSettings::WebIdentity(settings) => {
+            (Some(settings.sts.endpoint.to_string()), None, Some(settings.role_arn.clone()))
+        }
+        SourceSettings::InstanceRole(settings) => {
+            let bound = || "the one that is bound to the instance".to_owned();
+            let role = settings.role.clone().unwrap_or_else(bound);
+            (Some(settings.endpoint.to_string()), None, Some(role))
+        }
+        SourceSettings::Http(settings) => (Some(settings.url.to_string()), None, None),
+        SourceSettings::Static(_) | SourceSettings::File(_) | SourceSettings::Exec(_) => {
+            (None, None, None)
+        }
+    };
+    KeyNote {
+        set: set.name.clone(),
+        source: set.source.kind(),
+        chosen_by_auto,
+        found_in,
+        endpoint,
+        policy,
+        role,
+        via: set.via().map(ToOwned::to_owned),
+        warnings: set.warnings(),
     }
 }

@@ -1,50 +1,18 @@
-//! What a key set is narrowed to: its policy from the routes or from a file, and what is worth a
-//! warning about it.
+//! What each key set is for, and what about that is worth a warning.
 
 use super::{policy_lint, settings::Settings};
-use crate::proxy::{ListForm, RouteSettings, route_policy};
+use crate::proxy::RouteSettings;
 
 /// STS refuses longer policies at a length it does not document, and the token, which every request
 /// carries, grows with the policy.
 const LONG_POLICY: usize = 4096;
-
-/// The policy that `routes` make for the key set with this index.
-///
-/// # Errors
-/// The rest of the sentence "keys.NAME.scope …".
-pub(super) fn routes_policy(
-    routes: &[RouteSettings],
-    index: usize,
-    name: &str,
-    lists: ListForm,
-) -> Result<String, String> {
-    let policy =
-        route_policy(routes, index, lists).map_err(|fault| format!("\"routes\": {fault}"))?;
-    policy.ok_or_else(|| {
-        format!(
-            "\"routes\" needs a [[route]] with keys = \"{name}\" that allows something: without \
-             one the key may do nothing"
-        )
-    })
-}
-
-/// The policy of a file, as it is.
-///
-/// # Errors
-/// One text for each mistake; each continues the sentence "keys.NAME.policy_file …".
-pub(super) fn written_policy(text: &str) -> Result<(), Vec<String>> {
-    let found = policy_lint::mistakes(text);
-    if found.is_empty() {
-        return Ok(());
-    }
-    Err(found.iter().map(|finding| format!("is wrong: {finding}")).collect())
-}
 
 /// What works and is worth a second look: for `check` and the first log lines.
 #[must_use]
 pub fn warnings(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
     for note in &settings.key_notes {
+        warnings.extend(note.warnings.iter().map(|text| format!("keys.{}: {text}", note.set)));
         let Some(policy) = &note.policy else { continue };
         for finding in policy_lint::wide(policy) {
             warnings.push(format!("keys.{}: the policy is wide: {finding}", note.set));
@@ -74,17 +42,18 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-/// Key sets that sign no request.
+/// Whether the key set with this index signs requests.
 #[must_use]
-pub fn unused(settings: &Settings) -> Vec<&str> {
+pub fn signs(settings: &Settings, index: usize) -> bool {
     let routes = &settings.proxy.routes;
-    let signs = |at: usize| {
-        if routes.is_empty() {
-            at == settings.proxy.key_set
-        } else {
-            routes.iter().any(|route| route.keys == at)
-        }
-    };
+    if routes.is_empty() { index == 0 } else { routes.iter().any(|route| route.keys == index) }
+}
+
+/// Key sets that sign no request and make no calls for another.
+pub(super) fn unused(settings: &Settings) -> Vec<&str> {
+    let calls = |name: &str| settings.keys.iter().any(|set| set.via() == Some(name));
     let sets = settings.keys.iter().enumerate();
-    sets.filter(|(at, _)| !signs(*at)).map(|(_, set)| set.name.as_str()).collect()
+    sets.filter(|(at, set)| !signs(settings, *at) && !calls(&set.name))
+        .map(|(_, set)| set.name.as_str())
+        .collect()
 }

@@ -57,10 +57,9 @@ pub(super) fn settings(
     let doors = listen::doors(layers, problems);
     let mut proxy = upstream::proxy(layers, problems);
     let transport = upstream::transport(layers, doors.transport(), problems);
-    let names = key_sets::names(layers);
+    let names = key_sets::names(layers, problems);
     proxy.routes = routes::routes(layers, &names, problems);
-    proxy.key_set = key_sets::signing(layers, &names, problems);
-    let (keys, key_notes) = key_sets(layers, environment, &proxy.routes, problems);
+    let (keys, key_notes) = key_sets(&names, layers, environment, &proxy.routes, problems);
     Settings {
         proxy,
         transport,

@@ -22,7 +22,6 @@ pub(super) fn proxy(layers: &Layers, problems: &mut Problems) -> ProxySettings {
         held_body_bytes: layers.number("limits.held_body_bytes"),
         // Known once the key sets are.
         routes: Vec::new(),
-        key_set: 0,
     };
     let mut refuse = |path: &str, text: &str| {
         problems.add_value(path, &layers.origin(path), text);

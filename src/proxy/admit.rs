@@ -27,8 +27,6 @@ pub struct Gate {
     upstream: Upstream,
     held_body_bytes: usize,
     routes: Option<Routes>,
-    /// Signs everything where there are no routes.
-    key_set: usize,
 }
 
 /// A request that may pass, with its upstream form.
@@ -90,7 +88,6 @@ impl Gate {
             upstream,
             held_body_bytes: settings.held_body_bytes,
             routes: Routes::new(&settings.routes),
-            key_set: settings.key_set,
         }
     }
 
@@ -132,7 +129,7 @@ impl Gate {
         let operation = classify(level, method, query, copy_source.is_some());
         let needs_digest = framing::check(head, method, operation, self.held_body_bytes)?;
         let Verdict { key_set, needs_body } = match &self.routes {
-            None => Verdict { key_set: self.key_set, needs_body: false },
+            None => Verdict { key_set: 0, needs_body: false },
             Some(routes) => {
                 let asked = Asked {
                     operation,

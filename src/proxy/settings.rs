@@ -38,10 +38,8 @@ pub struct ProxySettings {
     pub path_style: PathStyle,
     /// `limits.held_body_bytes`
     pub held_body_bytes: usize,
-    /// `[[route]]`; with any, what no route allows is refused.
+    /// `[[route]]`; with any, what no route allows is refused. Without, the first key set signs all.
     pub routes: Vec<RouteSettings>,
-    /// The key set that signs every request where there are no routes.
-    pub key_set: usize,
 }
 
 impl Default for ProxySettings {
@@ -58,7 +56,6 @@ impl Default for ProxySettings {
             path_style: PathStyle::Auto,
             held_body_bytes: 1024 * 1024,
             routes: Vec::new(),
-            key_set: 0,
         }
     }
 }
