@@ -11,7 +11,5 @@ mod gate;
 mod requests;
 #[path = "routes/stand.rs"]
 mod stand;
-#[path = "routes/unsent.rs"]
-mod unsent;
 #[path = "routes/written.rs"]
 mod written;

@@ -14,6 +14,8 @@ mod connections;
 mod deadlines;
 #[path = "wire/refusals.rs"]
 mod refusals;
+#[path = "wire/routes.rs"]
+mod routes;
 #[path = "wire/tls.rs"]
 mod tls;
 #[path = "wire/truncation.rs"]

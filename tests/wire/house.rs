@@ -25,6 +25,8 @@ pub(crate) struct House {
     pub(crate) addresses: Vec<ListenAddress>,
     upstream: TcpListener,
     pub(crate) writer: Option<KeyWriter>,
+    /// Of the second key set, which has no key yet.
+    pub(crate) second: KeyWriter,
     pub(crate) running: Option<Running>,
     pub(crate) registry: Registry,
     pub(crate) meters: Arc<Meters>,
@@ -95,6 +97,7 @@ impl Plan {
         let key_metrics = KeyMetrics::register(registry.room());
         let (writer, keys) = channel();
         let writer = writer.counting(key_metrics);
+        let (second, more_keys) = channel();
         if self.with_key {
             writer.publish(example_key(&clock));
         }
@@ -116,7 +119,7 @@ impl Plan {
         let address = address.expect("one address is TCP");
         let parts = Parts {
             gate: Arc::new(Gate::new(&self.proxy)),
-            keys: vec![keys],
+            keys: vec![keys, more_keys],
             clock,
             meters: Arc::clone(&meters),
             scheme: if self.proxy.endpoint.starts_with("https") {
@@ -126,7 +129,16 @@ impl Plan {
             },
         };
         let running = Some(transport.start(&parts).unwrap());
-        House { address, addresses, upstream, writer: Some(writer), running, registry, meters }
+        House {
+            address,
+            addresses,
+            upstream,
+            writer: Some(writer),
+            second,
+            running,
+            registry,
+            meters,
+        }
     }
 }
 
