@@ -7,9 +7,9 @@
 mod equality;
 #[path = "routes/gate.rs"]
 mod gate;
+#[path = "routes/house.rs"]
+mod house;
 #[path = "routes/requests.rs"]
 mod requests;
 #[path = "routes/stand.rs"]
 mod stand;
-#[path = "routes/written.rs"]
-mod written;
