@@ -112,7 +112,7 @@ impl Draft {
         let mine = || bucket.routes.iter().filter(|r| r.keys == keys);
         let whole = mine().filter(|r| r.prefix.is_empty()).fold(Allow::default(), both);
         let has_prefix = bucket.routes.iter().any(|r| !r.prefix.is_empty());
-        let anywhere = mine().fold(Allow::default(), |all, r| both(all, r));
+        let anywhere = mine().fold(Allow::default(), both);
 
         let of_bucket = whole.only(|o| Reach::of(o) == Reach::Bucket);
         let heads = anywhere.only(|o| Reach::of(o) == Reach::AnyOfBucket);
@@ -185,43 +185,61 @@ impl Draft {
 
     /// One statement for all targets of the same actions.
     fn json(self) -> Option<String> {
-        let mut statements: Vec<(Effect, Vec<&str>, Vec<String>, Vec<String>)> = Vec::new();
+        let mut statements: Vec<Statement> = Vec::new();
         for ((effect, target), allow) in self.grants {
-            let mut actions: Vec<&str> = allow.policy_names().collect();
+            let mut actions: Vec<&'static str> = allow.policy_names().collect();
             actions.sort_unstable();
+            let same = statements
+                .iter_mut()
+                .find(|s| s.effect == effect && s.actions == actions && s.takes(&target));
             let Target { resource, list_pattern } = target;
-            let same = statements.iter_mut().find(|(known, names, resources, patterns)| {
-                let alike = match list_pattern {
-                    Some(_) => resources.contains(&resource) && !patterns.is_empty(),
-                    None => patterns.is_empty(),
-                };
-                *known == effect && *names == actions && alike
-            });
             match (same, list_pattern) {
-                (Some((_, _, _, patterns)), Some(pattern)) => patterns.push(pattern),
-                (Some((_, _, resources, _)), None) => resources.push(resource),
-                (None, pattern) => {
-                    statements.push((effect, actions, vec![resource], Vec::from_iter(pattern)));
-                }
+                (Some(statement), Some(pattern)) => statement.patterns.push(pattern),
+                (Some(statement), None) => statement.resources.push(resource),
+                (None, pattern) => statements.push(Statement {
+                    effect,
+                    actions,
+                    resources: vec![resource],
+                    patterns: Vec::from_iter(pattern),
+                }),
             }
         }
-        if !statements.iter().any(|(effect, ..)| *effect == Effect::Allow) {
+        if !statements.iter().any(|statement| statement.effect == Effect::Allow) {
             return None;
         }
-        let statements = statements.into_iter().map(|(effect, actions, resources, patterns)| {
-            let effect = match effect {
-                Effect::Allow => "allow",
-                Effect::Deny => "deny",
-            };
-            let mut statement =
-                json!({ "effect": effect, "action": actions, "resource": resources });
-            if !patterns.is_empty() {
-                statement["condition"] = json!({ "string_like": { "cos:prefix": patterns } });
-            }
-            statement
-        });
-        let statements: Vec<Value> = statements.collect();
+        let statements: Vec<Value> = statements.into_iter().map(Statement::json).collect();
         Some(json!({ "version": "2.0", "statement": statements }).to_string())
+    }
+}
+
+struct Statement {
+    effect: Effect,
+    actions: Vec<&'static str>,
+    resources: Vec<String>,
+    /// For `cos:prefix`; then there is one resource.
+    patterns: Vec<String>,
+}
+
+impl Statement {
+    /// Whether a target can be added without changing what the others mean.
+    fn takes(&self, target: &Target) -> bool {
+        match target.list_pattern {
+            Some(_) => !self.patterns.is_empty() && self.resources.contains(&target.resource),
+            None => self.patterns.is_empty(),
+        }
+    }
+
+    fn json(self) -> Value {
+        let effect = match self.effect {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        };
+        let mut statement =
+            json!({ "effect": effect, "action": self.actions, "resource": self.resources });
+        if !self.patterns.is_empty() {
+            statement["condition"] = json!({ "string_like": { "cos:prefix": self.patterns } });
+        }
+        statement
     }
 }
 
