@@ -7,6 +7,7 @@
 mod environment;
 mod file;
 mod found_key;
+mod key_endpoint;
 mod key_sets;
 pub mod keys;
 mod layers;
@@ -21,6 +22,7 @@ mod scope;
 mod settings;
 mod show;
 mod summary;
+mod tool_files;
 mod upstream;
 mod value;
 

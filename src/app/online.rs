@@ -66,11 +66,14 @@ async fn check(settings: &Settings) -> Result<String, String> {
 }
 
 fn described(set: &KeySetSettings, key: &Credential, clock: &Clock) -> String {
-    let life = key.expires_at.map_or("without a known end".to_owned(), |at| {
-        let left = Duration::from_secs(at.since(clock.now()).as_secs());
-        format!("for another {}", humantime::format_duration(left))
+    let life = key.remaining(clock.now()).map(|life| Duration::from_secs(life.as_secs()));
+    let valid = life.map_or("without a known end".to_owned(), |life| {
+        format!("for another {}", humantime::format_duration(life))
     });
-    format!("keys.{}: key {}… from {}, valid {life}", set.name, key.id.short(), set.source.kind())
+    let (name, id, kind) = (&set.name, key.id.short(), set.source.kind());
+    let warning = life.and_then(credential::short_life);
+    let warning = warning.map(|text| format!("\nwarning: {text}")).unwrap_or_default();
+    format!("keys.{name}: key {id}… from {kind}, valid {valid}{warning}")
 }
 
 async fn head_bucket(mut settings: Settings, clock: Clock) -> Result<String, String> {
@@ -78,6 +81,7 @@ async fn head_bucket(mut settings: Settings, clock: Clock) -> Result<String, Str
     settings.transport.threads = 1;
     settings.telemetry.address.clear();
     settings.control.address.clear();
+    settings.key_endpoint.address.clear();
     let app = App::bind(settings).map_err(|error| error.to_string())?;
     let Some(ListenAddress::Tcp(address)) = app.bound().data.first().cloned() else {
         return Err("no free port on 127.0.0.1".to_owned());

@@ -49,9 +49,14 @@ pub fn signs(settings: &Settings, index: usize) -> bool {
     if routes.is_empty() { index == 0 } else { routes.iter().any(|route| route.keys == index) }
 }
 
-/// Key sets that sign no request and make no calls for another.
+/// Key sets that sign no request, make no calls for another and are not handed out.
 pub(super) fn unused(settings: &Settings) -> Vec<&str> {
-    let calls = |name: &str| settings.keys.iter().any(|set| set.via() == Some(name));
+    let endpoint = &settings.key_endpoint;
+    let hands_out = |name: &str| {
+        !endpoint.address.is_empty() && endpoint.keys.iter().any(|known| known == name)
+    };
+    let calls =
+        |name: &str| hands_out(name) || settings.keys.iter().any(|set| set.via() == Some(name));
     let sets = settings.keys.iter().enumerate();
     sets.filter(|(at, set)| !signs(settings, *at) && !calls(&set.name))
         .map(|(_, set)| set.name.as_str())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     environment::Environment,
+    key_endpoint::key_endpoint,
     key_sets::{self, KeyNote, key_sets},
     layers::Layers,
     listen::{self, Door},
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     control::ControlSettings,
     credential::KeySetSettings,
+    key_endpoint::KeyEndpointSettings,
     log::{LogFormat, LogSettings},
     proxy::ProxySettings,
     telemetry::TelemetrySettings,
@@ -34,6 +36,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Orders of the operator.
     pub control: ControlSettings,
+    /// Keys for programs that sign themselves; off without an address.
+    pub key_endpoint: KeyEndpointSettings,
     /// Logs.
     pub log: LogSettings,
     /// How long running requests may take to end. `shutdown.grace`
@@ -60,6 +64,7 @@ pub(super) fn settings(
     let names = key_sets::names(layers, problems);
     proxy.routes = routes::routes(layers, &names, problems);
     let (keys, key_notes) = key_sets(&names, layers, environment, &proxy.routes, problems);
+    let key_endpoint = key_endpoint(layers, doors.key_endpoint(), &keys, problems);
     Settings {
         proxy,
         transport,
@@ -67,6 +72,7 @@ pub(super) fn settings(
         key_notes,
         telemetry: doors.telemetry(),
         control: doors.control(),
+        key_endpoint,
         log: log(layers, problems),
         shutdown_grace: layers.span("shutdown.grace"),
     }

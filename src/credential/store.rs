@@ -151,26 +151,27 @@ impl KeyReader {
         }
     }
 
-    /// Waits until a usable key other than the one of this id is there; `None` when `patience` is
-    /// over. Cancel-safe.
-    pub(super) async fn other_than(
+    /// Waits for a usable key of another id than `known`; `None` if none came while `patience` lasted.
+    /// Cancel-safe.
+    pub async fn another_than(
         &self,
-        id: &SecretId,
+        known: &SecretId,
         patience: Duration,
     ) -> Option<Arc<Credential>> {
         let mut swaps = self.shared.swaps.subscribe();
-        let published = async {
+        let another = async {
             loop {
-                let current = self.current(self.shared.clock.now()).ok();
-                if let Some(other) = current.filter(|key| key.id != *id) {
-                    return other;
+                if let Ok(credential) = self.current(self.shared.clock.now())
+                    && credential.id != *known
+                {
+                    return credential;
                 }
                 if swaps.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
         };
-        tokio::time::timeout(patience, published).await.ok()
+        tokio::time::timeout(patience, another).await.ok()
     }
 
     /// The key before the current one, while it lives and is still kept as a fallback. Wait-free.
@@ -385,6 +386,23 @@ mod tests {
         let (woken, ()) = tokio::join!(wait, publish);
         assert_eq!(woken.unwrap().id.as_str(), "AKIDalive");
         assert_eq!(began_at.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_knows_the_key_waits_for_another() {
+        let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
+        writer.publish(key("AKIDone", Some(60)));
+        let known = reader.current(EPOCH).unwrap();
+        assert!(reader.another_than(&known.id, Duration::from_secs(3)).await.is_none());
+        let publish = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            writer.publish(key("AKIDtwo", Some(7200)));
+        };
+        let (other, ()) =
+            tokio::join!(reader.another_than(&known.id, Duration::from_secs(3)), publish);
+        assert_eq!(other.unwrap().id.as_str(), "AKIDtwo");
+        let at_once = reader.another_than(&known.id, Duration::ZERO).await;
+        assert_eq!(at_once.unwrap().id.as_str(), "AKIDtwo", "it is there already");
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ const OWN: &[(&str, &[&str])] = &[
     ("provider_id", &["web-identity", "auto"]),
     ("web_identity_token_file", &["web-identity", "auto"]),
     ("role", &["instance-role", "auto"]),
+    ("path", &["file"]),
+    ("command", &["exec"]),
 ];
 
 /// Sources whose servers take no policy: their keys may do what was decided elsewhere.
@@ -27,6 +29,11 @@ impl Set<'_> {
                 self.refuse(key, text, problems);
             }
         }
+        self.check_narrowing(source, problems);
+    }
+
+    /// A policy, and a source that takes none.
+    pub(super) fn check_narrowing(&self, source: &str, problems: &mut Problems) {
         if WITHOUT_POLICY.contains(&source) {
             let scope = self.text("scope").filter(|scope| scope != "role");
             for (key, set) in [("scope", scope), ("policy_file", self.text("policy_file"))] {

@@ -12,6 +12,11 @@ impl Set<'_> {
         !self.layers.routes().is_empty()
     }
 
+    /// What a federation token is narrowed to when nothing is said.
+    pub(super) fn usual_scope(&self) -> &'static str {
+        if self.is_routed() { "routes" } else { "bucket" }
+    }
+
     /// What the routes say that this key set signs.
     pub(super) fn routes_policy(&self, problems: &mut Problems) -> Option<String> {
         let form = match self.text("list_form").as_deref() {
