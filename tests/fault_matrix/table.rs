@@ -1,0 +1,305 @@
+//! The table: every source, everything that can go wrong with it, and what is then expected.
+
+use std::time::Duration;
+
+use cos_auth_proxy::{credential::RetryClass, emulator::faults::Fault};
+
+use crate::{gate::Mode, sources::Source};
+
+use RetryClass::{Clock, Operator, Parent, Throttled, Transient};
+
+/// What can go wrong, one column each. Every source has a cell in every column up to `DnsFailure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    Refused,
+    ConnectTimeout,
+    TlsTimeout,
+    AnswerTimeout,
+    HeadTimeout,
+    BodyTimeout,
+    SlowDrip,
+    Status500,
+    Html200,
+    Truncated,
+    Oversized,
+    WrongFields,
+    OlderKey,
+    ExpiredKey,
+    KeyOfYear2262,
+    ShortKey,
+    Throttled,
+    OperatorError,
+    DnsFailure,
+    // What a key in variables or files can be.
+    Missing,
+    Unreadable,
+    Directory,
+    Empty,
+    TooLarge,
+    NotText,
+    TokenLess,
+    // What else the sources that ask a server can meet.
+    Untrusted,
+    Reset,
+    Closed,
+    Status503,
+    Status429,
+    Status404,
+    Status403,
+    EndBeyondDates,
+    ClockRefused,
+    ParentRefused,
+}
+
+impl Trouble {
+    /// The columns in which no source may lack a cell.
+    pub(crate) const EVERYWHERE: [Self; 19] = [
+        Self::Refused,
+        Self::ConnectTimeout,
+        Self::TlsTimeout,
+        Self::AnswerTimeout,
+        Self::HeadTimeout,
+        Self::BodyTimeout,
+        Self::SlowDrip,
+        Self::Status500,
+        Self::Html200,
+        Self::Truncated,
+        Self::Oversized,
+        Self::WrongFields,
+        Self::OlderKey,
+        Self::ExpiredKey,
+        Self::KeyOfYear2262,
+        Self::ShortKey,
+        Self::Throttled,
+        Self::OperatorError,
+        Self::DnsFailure,
+    ];
+}
+
+/// How it is brought about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Harm {
+    /// The gate in front of the source's server.
+    Gate(Mode),
+    /// The same with https in front of it.
+    TlsGate(Mode),
+    /// The source is told nothing about the authority that signed the server's certificate.
+    Distrust,
+    /// The server itself.
+    Server(Fault),
+    /// The server says that its keys end so many seconds from now.
+    EndsIn(i64),
+    /// The name of the server cannot be resolved.
+    Name,
+}
+
+/// One row of the table, for a source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) trouble: Trouble,
+    pub(crate) cell: Cell,
+}
+
+/// What a source does in a trouble.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cell {
+    Run(Run),
+    /// The source reads its key once: the process does not start, and says these words.
+    AtStart(Spoilt, &'static [&'static str]),
+    /// The trouble cannot be told apart from another one of this source, for this reason.
+    SameAs(Trouble, &'static str),
+}
+
+/// One cell that is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) harm: Harm,
+    pub(crate) class: RetryClass,
+    pub(crate) outcome: Expected,
+    /// Words of the message.
+    pub(crate) says: &'static [&'static str],
+    /// It is a trouble also for those who hold no key yet.
+    pub(crate) cold: bool,
+}
+
+/// What is in the place of a file with a part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoilt {
+    Nothing,
+    /// A link to itself, which nobody can open, whoever he is.
+    LinkToItself,
+    Folder,
+    /// This text.
+    Text(&'static str),
+    /// So many bytes.
+    Large(usize),
+    /// Bytes that are no UTF-8.
+    Binary,
+    /// The other parts stay, the token is missing.
+    NoToken,
+}
+
+/// How each attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// No key came; the message says from where.
+    Failed,
+    /// A key came and was not taken.
+    Refused,
+}
+
+const DRIP: Duration = Duration::from_millis(100);
+/// Seconds from 1970 to the year 2262, where nanoseconds in 64 bits end.
+const YEAR_2262: u64 = 9_223_372_036;
+
+const fn failed(
+    trouble: Trouble,
+    harm: Harm,
+    class: RetryClass,
+    says: &'static [&'static str],
+) -> Row {
+    let run = Run { harm, class, outcome: Expected::Failed, says, cold: true };
+    Row { trouble, cell: Cell::Run(run) }
+}
+
+const fn refused(trouble: Trouble, harm: Harm, says: &'static [&'static str]) -> Row {
+    let class = Transient;
+    let cold = !matches!(trouble, Trouble::OlderKey);
+    let run = Run { harm, class, outcome: Expected::Refused, says, cold };
+    Row { trouble, cell: Cell::Run(run) }
+}
+
+const fn same(trouble: Trouble, other: Trouble, because: &'static str) -> Row {
+    Row { trouble, cell: Cell::SameAs(other, because) }
+}
+
+/// What the network does to any source that asks a server.
+const NETWORK: &[Row] = &[
+    failed(Trouble::Refused, Harm::Gate(Mode::Shut), Transient, &["no answer", "refused"]),
+    failed(Trouble::ConnectTimeout, Harm::Gate(Mode::Deaf), Transient, &["within 400ms"]),
+    failed(Trouble::AnswerTimeout, Harm::Gate(Mode::NoAnswer), Transient, &["within 800ms"]),
+    failed(Trouble::HeadTimeout, Harm::Gate(Mode::HalfHead), Transient, &["within 800ms"]),
+    failed(Trouble::BodyTimeout, Harm::Gate(Mode::HeadOnly), Transient, &["within 800ms"]),
+    failed(Trouble::SlowDrip, Harm::Server(Fault::DripBody(DRIP)), Transient, &["within 800ms"]),
+    failed(Trouble::Html200, Harm::Server(Fault::Html200), Transient, &["not JSON"]),
+    failed(Trouble::Truncated, Harm::Server(Fault::TruncateBody(60)), Transient, &["no answer"]),
+    failed(Trouble::Oversized, Harm::Server(Fault::Oversized), Transient, &["longer than 64 KiB"]),
+    failed(Trouble::WrongFields, Harm::Server(Fault::WrongFields), Transient, &["no secret key"]),
+    refused(Trouble::OlderKey, Harm::EndsIn(300), &["before the one in use"]),
+    refused(Trouble::ExpiredKey, Harm::EndsIn(-1), &["expired at"]),
+    refused(
+        Trouble::KeyOfYear2262,
+        Harm::Server(Fault::ExpiresAt(YEAR_2262)),
+        &["2262", "further away than any temporary key"],
+    ),
+    refused(Trouble::ShortKey, Harm::EndsIn(30), &["left", "at least 60 s"]),
+    failed(Trouble::DnsFailure, Harm::Name, Transient, &["no answer"]),
+    failed(Trouble::Reset, Harm::Server(Fault::Reset), Transient, &["no answer"]),
+    failed(Trouble::Closed, Harm::Server(Fault::Close), Transient, &["no answer"]),
+    failed(Trouble::Status500, Harm::Server(Fault::Status(500)), Transient, &["status 500"]),
+    failed(Trouble::Status503, Harm::Server(Fault::Status(503)), Transient, &["status 503"]),
+    failed(Trouble::Status429, Harm::Server(Fault::Status(429)), Throttled, &["status 429"]),
+    failed(Trouble::Status403, Harm::Server(Fault::Status(403)), Parent, &["status 403"]),
+    failed(
+        Trouble::EndBeyondDates,
+        Harm::Server(Fault::ExpiresAt(u64::MAX)),
+        Transient,
+        &["no expiry that can be read"],
+    ),
+];
+
+/// What https adds.
+const TLS: &[Row] = &[
+    failed(Trouble::TlsTimeout, Harm::TlsGate(Mode::Mute), Transient, &["within 400ms"]),
+    failed(Trouble::Untrusted, Harm::Distrust, Transient, &["certificate"]),
+];
+
+/// What STS adds.
+const STS: &[Row] = &[
+    failed(
+        Trouble::Throttled,
+        Harm::Server(Fault::Throttle),
+        Throttled,
+        &["RequestLimitExceeded", "(request "],
+    ),
+    failed(
+        Trouble::OperatorError,
+        Harm::Server(Fault::ErrorCode("AuthFailure.UnauthorizedOperation")),
+        Operator,
+        &["AuthFailure.UnauthorizedOperation", "(request ", "CAM policy"],
+    ),
+    failed(Trouble::Status404, Harm::Server(Fault::Status(404)), Operator, &["status 404"]),
+    failed(
+        Trouble::ClockRefused,
+        Harm::Server(Fault::ErrorCode("AuthFailure.SignatureExpire")),
+        Clock,
+        &["AuthFailure.SignatureExpire", "clocks differ"],
+    ),
+    failed(
+        Trouble::ParentRefused,
+        Harm::Server(Fault::ErrorCode("AuthFailure.TokenFailure")),
+        Parent,
+        &["AuthFailure.TokenFailure"],
+    ),
+];
+
+/// What a home-made key server adds.
+const KEY_SERVER: &[Row] = &[
+    failed(Trouble::Throttled, Harm::Server(Fault::Throttle), Throttled, &["status 429"]),
+    failed(
+        Trouble::OperatorError,
+        Harm::Server(Fault::ErrorCode("ScopeNotAllowed")),
+        Operator,
+        &["ScopeNotAllowed"],
+    ),
+    failed(Trouble::Status404, Harm::Server(Fault::Status(404)), Operator, &["status 404"]),
+    failed(Trouble::ParentRefused, Harm::Server(Fault::Status(401)), Parent, &["status 401"]),
+];
+
+const fn at_start(trouble: Trouble, spoilt: Spoilt, says: &'static [&'static str]) -> Row {
+    Row { trouble, cell: Cell::AtStart(spoilt, says) }
+}
+
+const NOBODY_IS_ASKED: &str = "nobody is asked: only what holds the key can be absent";
+const NOTHING_IS_WAITED_FOR: &str = "it is read once at the start, and nothing is waited for";
+const OTHER_TEXT: &str = "whatever stands there instead of a key is refused as one";
+const END_NOT_KNOWN: &str = "a key that is given has no end that anybody told; COS tells";
+
+/// A key that is given.
+const STATIC: &[Row] = &[
+    at_start(Trouble::Missing, Spoilt::Nothing, &["cannot be read", "not found"]),
+    at_start(Trouble::Unreadable, Spoilt::LinkToItself, &["cannot be read"]),
+    at_start(Trouble::Directory, Spoilt::Folder, &["cannot be read", "directory"]),
+    at_start(Trouble::Empty, Spoilt::Text("\n"), &["empty"]),
+    at_start(Trouble::TooLarge, Spoilt::Large(100_000), &["larger than 64 KiB"]),
+    at_start(Trouble::NotText, Spoilt::Binary, &["not text"]),
+    at_start(Trouble::WrongFields, Spoilt::Text("two words\nand lines"), &["secret_key"]),
+    at_start(Trouble::TokenLess, Spoilt::NoToken, &["temporary key", "token"]),
+    same(Trouble::Refused, Trouble::Missing, NOBODY_IS_ASKED),
+    same(Trouble::DnsFailure, Trouble::Missing, NOBODY_IS_ASKED),
+    same(Trouble::ConnectTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::TlsTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::AnswerTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::HeadTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::BodyTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::SlowDrip, Trouble::Missing, NOTHING_IS_WAITED_FOR),
+    same(Trouble::Status500, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::Html200, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::Throttled, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::OperatorError, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::Truncated, Trouble::TokenLess, "a key cut short lacks its last part"),
+    same(Trouble::Oversized, Trouble::TooLarge, "a file is the answer of this source"),
+    same(Trouble::OlderKey, Trouble::TokenLess, END_NOT_KNOWN),
+    same(Trouble::ExpiredKey, Trouble::TokenLess, END_NOT_KNOWN),
+    same(Trouble::KeyOfYear2262, Trouble::TokenLess, END_NOT_KNOWN),
+    same(Trouble::ShortKey, Trouble::TokenLess, END_NOT_KNOWN),
+];
+
+/// The rows of a source.
+pub(crate) fn rows(source: Source) -> Vec<Row> {
+    match source {
+        Source::Static => STATIC.to_vec(),
+        Source::FederationToken | Source::AssumeRole => [NETWORK, TLS, STS].concat(),
+        Source::Http => [NETWORK, TLS, KEY_SERVER].concat(),
+    }
+}
