@@ -6,6 +6,9 @@
 
 #[path = "keystand/gate.rs"]
 mod gate;
+#[path = "keystand/servers.rs"]
+mod servers;
+#[allow(dead_code, reason = "shared with the rotation, which uses the rest of it")]
 #[path = "keystand/sources.rs"]
 mod sources;
 

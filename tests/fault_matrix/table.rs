@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cos_auth_proxy::{credential::RetryClass, emulator::faults::Fault};
 
-use crate::{gate::Mode, sources::Source};
+use crate::{gate::Mode, servers::Harm, sources::Source};
 
 use RetryClass::{Clock, Operator, Parent, Throttled, Transient};
 
@@ -74,23 +74,6 @@ impl Trouble {
         Self::OperatorError,
         Self::DnsFailure,
     ];
-}
-
-/// How it is brought about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Harm {
-    /// The gate in front of the source's server.
-    Gate(Mode),
-    /// The same with https in front of it.
-    TlsGate(Mode),
-    /// The source is told nothing about the authority that signed the server's certificate.
-    Distrust,
-    /// The server itself.
-    Server(Fault),
-    /// The server says that its keys end so many seconds from now.
-    EndsIn(i64),
-    /// The name of the server cannot be resolved.
-    Name,
 }
 
 /// One row of the table, for a source.
@@ -185,14 +168,14 @@ const NETWORK: &[Row] = &[
     failed(Trouble::Truncated, Harm::Server(Fault::TruncateBody(60)), Transient, &["no answer"]),
     failed(Trouble::Oversized, Harm::Server(Fault::Oversized), Transient, &["longer than 64 KiB"]),
     failed(Trouble::WrongFields, Harm::Server(Fault::WrongFields), Transient, &["no secret key"]),
-    refused(Trouble::OlderKey, Harm::EndsIn(300), &["before the one in use"]),
-    refused(Trouble::ExpiredKey, Harm::EndsIn(-1), &["expired at"]),
+    refused(Trouble::OlderKey, Harm::EndsAfter(50), &["before the one in use"]),
+    refused(Trouble::ExpiredKey, Harm::EndsAfter(-1), &["expired at"]),
     refused(
         Trouble::KeyOfYear2262,
         Harm::Server(Fault::ExpiresAt(YEAR_2262)),
         &["2262", "further away than any temporary key"],
     ),
-    refused(Trouble::ShortKey, Harm::EndsIn(30), &["left", "at least 60 s"]),
+    refused(Trouble::ShortKey, Harm::EndsAfter(5), &["left", "at least 60 s"]),
     failed(Trouble::DnsFailure, Harm::Name, Transient, &["no answer"]),
     failed(Trouble::Reset, Harm::Server(Fault::Reset), Transient, &["no answer"]),
     failed(Trouble::Closed, Harm::Server(Fault::Close), Transient, &["no answer"]),

@@ -1,8 +1,6 @@
-//! One cell's own world: an STS and a key server with a gate in front of each, and the settings of a
-//! source aimed at them.
+//! One cell's own world: servers that can be harmed, and the settings of a source aimed at them.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,21 +11,15 @@ use cos_auth_proxy::{
         self, Fetched, Fetching, KeyMetrics, KeyReader, KeySetSettings, KeySource, RefreshError,
         Refresher, RefresherHandle, SourceError,
     },
-    emulator::{
-        accounts::Accounts,
-        faults::{Fault, Faults, Service},
-        key_server::start_key_server,
-        seen::SeenLog,
-        sts::start_sts,
-    },
+    emulator::{accounts::Accounts, faults::Fault},
     metrics::Registry,
     shutdown::Shutdown,
 };
 
 use crate::{
-    gate::{Certificate, Gate, Mode},
+    gate::{Certificate, Mode},
+    servers::{Harm, Servers},
     sources::{Place, Source, introduce},
-    table::Harm,
 };
 
 /// How long each key lives: no key ends while a cell is run.
@@ -70,8 +62,7 @@ pub(crate) struct World {
     pub(crate) shutdown: Shutdown,
     pub(crate) registry: Registry,
     metrics: KeyMetrics,
-    faults: Faults,
-    gates: [Gate; 2],
+    servers: Servers,
     settings: KeySetSettings,
     /// The same aimed at a name that does not resolve, or trusting nobody.
     astray: KeySetSettings,
@@ -84,29 +75,19 @@ impl World {
     /// Everything works.
     pub(crate) async fn open(source: Source, harm: Harm) -> Self {
         let shutdown = Shutdown::new();
-        let (accounts, faults, seen) = (Accounts::new(), Faults::new(), SeenLog::new());
+        let accounts = Accounts::new();
         introduce(&accounts);
-        accounts.set_key_life(Some(KEY_LIFE));
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let shared = || (accounts.clone(), faults.clone(), seen.clone(), Clock::system());
-        let (who, wrong, log, time) = shared();
-        let sts = start_sts(who, wrong, log, time, any, &shutdown).await.unwrap();
-        let (who, wrong, log, time) = shared();
-        let key_server = start_key_server(who, wrong, log, time, any, &shutdown).await.unwrap();
-
         let folder = tempfile::tempdir().unwrap();
         let certificate = matches!(harm, Harm::TlsGate(_) | Harm::Distrust).then(Certificate::new);
-        let gates = [sts, key_server].map(|server| {
-            Gate::open(server, certificate.as_ref().map(|made| made.acceptor.clone()), &shutdown)
-        });
-        let [sts, key_server] = gates.each_ref().map(Gate::address);
-        let mut place = Place::plain(sts, key_server, folder.path());
+        let tls = certificate.as_ref().map(|made| &made.acceptor);
+        let servers = Servers::open(&accounts, KEY_LIFE, tls, &shutdown).await;
+        let mut place = Place::plain(servers.sts, servers.key_server, folder.path());
         if let Some(made) = &certificate {
             let ca_file = folder.path().join("ca.pem");
             std::fs::write(&ca_file, &made.ca_pem).unwrap();
             place.ca_file = Some(ca_file);
-            place.sts = format!("https://localhost:{}", sts.port());
-            place.key_server = format!("https://localhost:{}", key_server.port());
+            place.sts = format!("https://localhost:{}", servers.sts.port());
+            place.key_server = format!("https://localhost:{}", servers.key_server.port());
         }
         let deadlines = if waits_for_deadlines(harm) { HASTY } else { PATIENT };
         let settings = load(&place, source, deadlines);
@@ -120,8 +101,7 @@ impl World {
             shutdown,
             registry,
             metrics,
-            faults,
-            gates,
+            servers,
             settings,
             astray,
             led_astray: Arc::default(),
@@ -157,38 +137,21 @@ impl World {
 
     /// From now on.
     pub(crate) fn harm(&self, harm: Harm) {
-        match harm {
-            Harm::Gate(mode) | Harm::TlsGate(mode) => self.gates.iter().for_each(|g| g.set(mode)),
-            Harm::Server(fault) => self.spoil(fault),
-            Harm::EndsIn(seconds) => {
-                let now = self.accounts.now_unix(&self.clock);
-                self.spoil(Fault::ExpiresAt(now.saturating_add_signed(seconds)));
-            }
-            Harm::Name | Harm::Distrust => *self.led_astray.lock().unwrap() = true,
-        }
-    }
-
-    fn spoil(&self, fault: Fault) {
-        for service in [Service::Sts, Service::KeyServer] {
-            self.faults.until_cleared(service, fault);
-        }
+        self.servers.harm(harm);
+        *self.led_astray.lock().unwrap() = matches!(harm, Harm::Name | Harm::Distrust);
     }
 
     /// Everything works again.
     pub(crate) fn mend(&self) {
-        self.gates.iter().for_each(|gate| gate.set(Mode::Open));
-        for service in [Service::Sts, Service::KeyServer] {
-            self.faults.clear(service);
-        }
+        self.servers.mend();
         *self.led_astray.lock().unwrap() = false;
     }
 
     /// Where the source asks, as its messages name it.
     pub(crate) fn endpoint(&self) -> String {
-        let [sts, key_server] = self.gates.each_ref().map(|gate| gate.address().port());
         let port = match self.source {
-            Source::FederationToken | Source::AssumeRole => sts,
-            Source::Http => key_server,
+            Source::FederationToken | Source::AssumeRole => self.servers.sts.port(),
+            Source::Http => self.servers.key_server.port(),
             Source::Static => 0,
         };
         format!(":{port}")
@@ -210,7 +173,7 @@ fn waits_for_deadlines(harm: Harm) -> bool {
     match harm {
         Harm::Gate(mode) | Harm::TlsGate(mode) => mode != Mode::Shut,
         Harm::Server(fault) => matches!(fault, Fault::DripBody(_) | Fault::Slow(_)),
-        Harm::Distrust | Harm::EndsIn(_) | Harm::Name => false,
+        Harm::Distrust | Harm::EndsAfter(_) | Harm::Name => false,
     }
 }
 
@@ -224,7 +187,7 @@ fn astray(place: Place, harm: Harm) -> Place {
             Place { sts: moved(&place.sts), key_server: moved(&place.key_server), ..place }
         }
         Harm::Distrust => Place { ca_file: None, ..place },
-        Harm::Gate(_) | Harm::TlsGate(_) | Harm::Server(_) | Harm::EndsIn(_) => place,
+        Harm::Gate(_) | Harm::TlsGate(_) | Harm::Server(_) | Harm::EndsAfter(_) => place,
     }
 }
 

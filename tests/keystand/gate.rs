@@ -30,7 +30,7 @@ pub(crate) enum Mode {
     HeadOnly,
 }
 
-/// A running gate. Ends with the [`Shutdown`] it was opened with.
+/// A running gate. Ends with the [`Shutdown`] it was opened with, or when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Gate {
     address: SocketAddr,
@@ -93,13 +93,17 @@ async fn keep(
         match mode {
             Mode::Shut => {
                 drop(listener);
-                watched.changed().await.unwrap();
+                if watched.changed().await.is_err() {
+                    return;
+                }
             }
             Mode::Deaf => {
                 drop(listener);
                 let deaf = socket(address).listen(0).unwrap();
                 let waiting = fill(address).await;
-                watched.changed().await.unwrap();
+                if watched.changed().await.is_err() {
+                    return;
+                }
                 drop((deaf, waiting));
             }
             Mode::Open | Mode::Mute | Mode::NoAnswer | Mode::HalfHead | Mode::HeadOnly => {
@@ -115,7 +119,7 @@ async fn keep(
                             });
                         }
                     }
-                    changed = watched.changed() => changed.unwrap(),
+                    changed = watched.changed() => if changed.is_err() { return },
                 }
                 continue;
             }

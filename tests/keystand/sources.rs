@@ -39,6 +39,11 @@ impl Source {
             Self::Http => "http",
         }
     }
+
+    /// Whether it ever gives another key than its first.
+    pub(crate) fn has_many_keys(self) -> bool {
+        self != Self::Static
+    }
 }
 
 /// Where the stand-ins are, and a folder for what a source reads.

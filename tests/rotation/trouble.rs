@@ -1,0 +1,57 @@
+//! Troubles out of the fault matrix, drawn at random, one after the other, each for a moment.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cos_auth_proxy::shutdown::Shutdown;
+
+use crate::{
+    servers::{Harm, Servers},
+    sources::Source,
+    table::{self, Cell},
+};
+
+/// Between two troubles, in milliseconds.
+const CALM: std::ops::Range<u64> = 300..1500;
+/// How long one lasts: with the attempt it spoils, well below the life a key has left.
+const BURST: std::ops::Range<u64> = 50..1500;
+
+/// What of the matrix can be done to a running source.
+fn troubles(source: Source) -> Vec<Harm> {
+    let harm = |row: table::Row| match row.cell {
+        Cell::Run(run) if !matches!(run.harm, Harm::Name | Harm::Distrust) => Some(run.harm),
+        Cell::Run(_) | Cell::AtStart(..) | Cell::SameAs(..) => None,
+    };
+    table::rows(source).into_iter().filter_map(harm).collect()
+}
+
+/// Troubles until `shutdown` begins; counts them.
+pub(crate) async fn make(
+    source: Source,
+    servers: Arc<Servers>,
+    mut dice: fastrand::Rng,
+    count: Arc<AtomicU64>,
+    shutdown: Shutdown,
+) {
+    let troubles = troubles(source);
+    while let Some(harm) = dice.choice(&troubles) {
+        for (spoilt, span) in [(false, CALM), (true, BURST)] {
+            if spoilt {
+                servers.harm(*harm);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            let ended =
+                tokio::time::timeout(Duration::from_millis(dice.u64(span)), shutdown.begun());
+            let ended = ended.await.is_ok();
+            servers.mend();
+            if ended {
+                return;
+            }
+        }
+    }
+}
