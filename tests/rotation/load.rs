@@ -132,7 +132,8 @@ impl Worker {
         let got = self.expect(&format!("GET {copy}"), "", 200).await?;
         same(&copy, &got, &content)?;
         self.multipart(&parts, &content).await?;
-        let named = |key: &str| format!("<Object><Key>{}</Key></Object>", &key[1..]);
+        let named =
+            |key: &str| format!("<Object><Key>{}</Key></Object>", key.trim_start_matches('/'));
         let body = format!("<Delete><Quiet>true</Quiet>{}{}</Delete>", named(&one), named(&copy));
         let deleted = self.expect("POST /?delete", body, 200).await?;
         if deleted.windows(7).any(|w| w == b"<Error>") {
