@@ -1,7 +1,8 @@
 //! Keeps one good key in reach. Does not know that requests are proxied.
 //!
 //! A `KeySource` is asked by one `Refresher`, which writes a store; readers take the current key
-//! with one atomic load. When to ask (`schedule`) and what to take (`accept`) are pure.
+//! with one atomic load. When to ask (`planner`, by the numbers of `schedule`) and what to take
+//! (`accept`) are pure.
 
 mod accept;
 mod endpoint;
@@ -10,9 +11,11 @@ mod handle;
 mod key;
 mod metrics;
 mod offset;
+mod planner;
 mod policy;
 mod refresh_settings;
 mod refresher;
+mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
@@ -28,9 +31,11 @@ pub use handle::{RefreshNowError, RefresherHandle};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
 pub use offset::{Observations, ServerTime};
+pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
 pub use refresher::Refresher;
+pub use reveal::{Revealed, reveal, to_json};
 pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,

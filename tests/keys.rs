@@ -319,6 +319,10 @@ async fn each_swap_and_each_failure_is_logged_with_the_next_try_and_without_a_se
     let issued = stand.accounts.latest().unwrap();
     stand.faults.for_next(Service::Sts, 1, Fault::Throttle);
     handle.refresh_now().await.unwrap_err();
+    let status = handle.status();
+    assert_eq!(status.last_error_class, Some("throttled"));
+    stand.faults.for_next(Service::Sts, 1, Fault::ExpiresAt(0));
+    handle.refresh_now().await.unwrap_err();
     stand.close().await;
 
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -327,12 +331,16 @@ async fn each_swap_and_each_failure_is_logged_with_the_next_try_and_without_a_se
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|line: &serde_json::Value| line["target"] == "cos_auth_proxy::keys")
         .collect();
-    let [swap, failure] = of_keys.as_slice() else { panic!("{of_keys:#?}") };
+    let [swap, failure, refusal] = of_keys.as_slice() else { panic!("{of_keys:#?}") };
+    assert_eq!(failure["fields"]["sts_request_id"], status.last_error_request_id.unwrap());
+    for (line, cause) in [(swap, "start"), (failure, "asked"), (refusal, "asked")] {
+        assert_eq!(line["fields"]["cause"], cause);
+    }
     assert_eq!(swap["fields"]["keys"], "default");
     assert_eq!(swap["fields"]["secret_id"], key.id.short());
     assert_eq!(swap["fields"]["expires_at"], key.expires_at.unwrap().to_string());
     assert_eq!(failure["fields"]["retry"], "throttled");
-    for line in [swap, failure] {
+    for line in [swap, failure, refusal] {
         assert!(line["fields"]["next_refresh_at"].is_string(), "{line}");
         assert!(line["fields"]["sts_request_id"].is_string(), "{line}");
     }

@@ -1,7 +1,5 @@
 //! Keeps one key set fresh: one task, one attempt at a time, for ever.
 
-use std::time::Duration;
-
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -12,12 +10,13 @@ use crate::{
 use super::{
     KeyReader, KeyWriter, RefreshSettings,
     accept::{self, Verdict},
-    error::{RetryClass, SourceError},
+    error::SourceError,
     handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
-    schedule::{self, Failure, ForcedLimit},
-    source::{Fetched, KeySource, Renewal, fetch},
+    planner::{Cause, Moment, Planner},
+    source::{Fetched, KeySource, fetch},
     start::RefreshError,
+    status::LastError,
     store,
 };
 
@@ -31,33 +30,23 @@ pub struct Refresher {
     metrics: KeyMetrics,
     dice: fastrand::Rng,
     commands: mpsc::Receiver<Answer>,
-    limit: ForcedLimit,
-    plan: Plan,
-    /// The point drawn for the current key.
-    refresh_at: Option<Timestamp>,
-    /// Failures in a row, and how the last one is retried.
-    failures: u32,
-    last_class: RetryClass,
-    /// The current key was rejected by the upstream.
-    distrusted: bool,
-    /// The current key could be used when last looked at.
-    was_usable: bool,
+    planner: Planner,
 }
 
-/// When to ask next, on both clocks: a suspended machine stops one of them.
-#[derive(Debug, Clone, Copy, Default)]
-struct Plan {
-    next: Option<(Timestamp, Instant)>,
-    /// A rejected key was not replaced because forced refreshes are limited: when it may be.
-    forced: Option<Instant>,
-}
+impl Cause {
+    /// The cause in logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::Rejected => "rejected",
+            Self::Asked => "asked",
+        }
+    }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Start,
-    Schedule,
-    Rejected,
-    Asked,
+    fn is_forced(self) -> bool {
+        matches!(self, Self::Rejected | Self::Asked)
+    }
 }
 
 enum Event {
@@ -95,21 +84,15 @@ impl Refresher {
         let handle =
             RefresherHandle { commands: ask, reader: reader.clone(), clock: clock.clone() };
         let refresher = Self {
+            planner: Planner::new(&settings, source.renewal()),
             source,
             writer,
             reader: reader.clone(),
-            limit: ForcedLimit::new(&settings),
             settings,
             clock,
             metrics,
             dice,
             commands,
-            plan: Plan::default(),
-            refresh_at: None,
-            failures: 0,
-            last_class: RetryClass::Transient,
-            distrusted: false,
-            was_usable: false,
         };
         (refresher, reader, handle)
     }
@@ -128,7 +111,7 @@ impl Refresher {
         let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
         loop {
             self.look_at_clock();
-            if let Some(cause) = self.due() {
+            if let Some(cause) = self.planner.due(self.moment()) {
                 let (Ok(()) | Err(_)) = self.attempt(cause).await;
                 continue;
             }
@@ -142,9 +125,7 @@ impl Refresher {
     }
 
     async fn next_event(&mut self) -> Event {
-        let tick = Instant::now() + self.settings.wall_clock_tick;
-        let planned = self.plan.next.map(|(_, at)| at);
-        let wake_at = [planned, self.plan.forced].into_iter().flatten().fold(tick, Instant::min);
+        let wake_at = self.planner.wake_at(Instant::now());
         let can_be_asked = !self.commands.is_closed();
         tokio::select! {
             command = self.commands.recv(), if can_be_asked => {
@@ -155,19 +136,9 @@ impl Refresher {
         }
     }
 
-    /// Whether an attempt is due by either clock.
-    fn due(&mut self) -> Option<Cause> {
-        let now = Instant::now();
-        if self.plan.forced.is_some_and(|at| at <= now) && self.limit.take(now).is_ok() {
-            return Some(Cause::Rejected);
-        }
-        let (at, at_instant) = self.plan.next?;
-        (at_instant <= now || at <= self.clock.now()).then_some(Cause::Schedule)
-    }
-
     async fn asked(&mut self, answer: Answer) {
         let now = Instant::now();
-        let outcome = match self.limit.take(now) {
+        let outcome = match self.planner.asked(now) {
             Ok(()) => self
                 .attempt(Cause::Asked)
                 .await
@@ -183,27 +154,22 @@ impl Refresher {
     }
 
     fn rejected(&mut self) {
-        self.distrusted = true;
-        if self.plan.forced.is_some() {
-            return;
-        }
-        self.plan.forced = Some(Instant::now());
-        if let Err(at) = self.limit.clone().take(Instant::now()) {
+        let now = Instant::now();
+        if let Some(at) = self.planner.rejected(now) {
             tracing::warn!(
                 target: "cos_auth_proxy::keys",
-                keys = self.reader.name(), try_in_seconds = (at - Instant::now()).as_secs_f64(),
+                keys = self.reader.name(), try_in_seconds = (at - now).as_secs_f64(),
                 "the upstream refused the key again; forced refreshes are limited"
             );
-            self.plan.forced = Some(at);
         }
     }
 
     /// One attempt, from asking to the next plan.
     async fn attempt(&mut self, cause: Cause) -> Result<(), RefreshError> {
-        let forced = self.distrusted || cause == Cause::Asked;
-        self.plan.forced = None;
+        let forced = self.planner.begins(cause);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
+        let request_id = request_id(&fetched);
         let result = self.judge(fetched, forced);
         let outcome = match &result {
             Ok((Verdict::Accepted, _)) => Outcome::Swapped,
@@ -215,11 +181,14 @@ impl Refresher {
         self.metrics.refreshed(self.reader.name(), outcome, took);
         self.writer.note(|progress| {
             progress.refreshes.count(outcome);
-            progress.forced_refreshes += u64::from(matches!(cause, Cause::Rejected | Cause::Asked));
+            progress.forced_refreshes += u64::from(cause.is_forced());
         });
+        if cause.is_forced() {
+            self.metrics.forced(self.reader.name());
+        }
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
-                self.swap(fetched);
+                self.swap(fetched, cause);
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {
@@ -227,7 +196,7 @@ impl Refresher {
                 Ok(())
             }
             Err(fault) => {
-                self.failed(&fault, cause);
+                self.failed(&fault, cause, request_id.as_deref());
                 Err(fault)
             }
         };
@@ -248,57 +217,32 @@ impl Refresher {
         Ok((verdict, fetched))
     }
 
-    fn swap(&mut self, fetched: Fetched) {
+    fn swap(&mut self, fetched: Fetched, cause: Cause) {
         let Fetched { credential, request_id } = fetched;
-        let now = self.clock.now();
-        let spread = self.dice.f64();
-        let next = match (self.source.renewal(), credential.expires_at) {
-            (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(expires_at)) => Some(schedule::refresh_at(
-                credential.received_at,
-                expires_at,
-                spread,
-                &self.settings,
-            )),
-            (Renewal::AheadOfExpiry, None) => {
-                Some(now + schedule::unchanged_delay(None, spread, &self.settings))
-            }
-        };
+        let now = self.moment();
+        self.planner.swapped(&credential, now, || self.dice.f64());
         let id = credential.id.clone();
         let expires_at = credential.expires_at;
         self.writer.publish(credential);
         // Rejections so far were of older keys.
         self.reader.take_rejection();
-        self.distrusted = false;
-        self.was_usable = true;
-        self.failures = 0;
-        self.refresh_at = next;
-        self.plan_at(next, now);
-        self.note_success(now);
+        let next = self.note_plan();
+        self.note_success(now.at);
         tracing::info!(
             target: "cos_auth_proxy::keys",
             keys = self.reader.name(), source = self.source.kind(), secret_id = id.short(),
             expires_at = expires_at.map(tracing::field::display),
             next_refresh_at = next.map(tracing::field::display),
-            sts_request_id = request_id,
+            sts_request_id = request_id, cause = cause.label(),
             "a new key is in use"
         );
     }
 
     fn unchanged(&mut self, fetched: &Fetched) {
-        let now = self.clock.now();
-        let remaining = fetched.credential.remaining(now);
-        let poll_at = now + schedule::unchanged_delay(remaining, self.dice.f64(), &self.settings);
-        let next = match (self.source.renewal(), self.refresh_at) {
-            (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(drawn_at)) if !self.distrusted => {
-                Some(poll_at.max(drawn_at))
-            }
-            (Renewal::AheadOfExpiry, _) => Some(poll_at),
-        };
-        self.failures = 0;
-        self.plan_at(next, now);
-        self.note_success(now);
+        let now = self.moment();
+        self.planner.unchanged(&fetched.credential, now, || self.dice.f64());
+        let next = self.note_plan();
+        self.note_success(now.at);
         tracing::debug!(
             target: "cos_auth_proxy::keys",
             keys = self.reader.name(), secret_id = fetched.credential.id.short(),
@@ -308,33 +252,31 @@ impl Refresher {
         );
     }
 
-    fn failed(&mut self, fault: &RefreshError, cause: Cause) {
-        // A request that was refused during the attempt is part of the same trouble.
-        self.distrusted |= self.reader.take_rejection();
-        let now = self.clock.now();
+    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
+        if self.reader.take_rejection() {
+            self.planner.rejected_meanwhile();
+        }
+        let now = self.moment();
         let reason = fault.to_string();
         self.writer.fail(&reason);
-        let usable = self.reader.health(now).usable;
-        let due = self.distrusted || !usable || self.refresh_at.is_none_or(|at| at <= now);
-        if due || cause != Cause::Asked {
-            self.failures = self.failures.saturating_add(1);
-            self.last_class = fault.retry();
-            let delay = self.retry_delay(now);
-            self.plan_at(Some(now + delay), now);
-        }
-        let next = self.plan.next.map(|(at, _)| at);
-        self.writer.note(|progress| progress.last_error = Some(reason));
-        let request_id = match fault {
-            RefreshError::Source(fault) => fault.request_id(),
-            RefreshError::Refused(_) | RefreshError::Settings(_) => None,
-        };
+        let held = self.writer.held();
+        let class = fault.retry();
+        self.planner.failed(class, cause, held.as_deref(), now, || self.dice.f64());
+        let usable = held.is_some_and(|key| key.is_usable(now.at));
+        let next = self.note_plan();
+        self.metrics.failed(self.reader.name(), class);
+        self.writer.note(|progress| {
+            let request_id = request_id.map(str::to_owned);
+            progress.last_error = Some(LastError { text: reason, at: now.at, class, request_id });
+            progress.failures = progress.failures.saturating_add(1);
+        });
         macro_rules! tell {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     target: "cos_auth_proxy::keys",
                     keys = self.reader.name(), source = self.source.kind(), error = %fault,
-                    retry = fault.retry().label(), sts_request_id = request_id,
-                    failures = self.failures, next_refresh_at = next.map(tracing::field::display),
+                    retry = class.label(), sts_request_id = request_id, cause = cause.label(),
+                    failures = self.planner.failures(), next_refresh_at = next.map(tracing::field::display),
                     $message
                 )
             };
@@ -346,52 +288,52 @@ impl Refresher {
         }
     }
 
-    fn retry_delay(&mut self, now: Timestamp) -> Duration {
-        let held = self.writer.held();
-        let useful = held.filter(|key| key.is_usable(now) && !self.distrusted);
-        let remaining = useful.map_or(Some(Duration::ZERO), |key| key.remaining(now));
-        let failure = Failure { class: self.last_class, count: self.failures, remaining };
-        schedule::retry_delay(failure, self.dice.f64(), &self.settings)
-    }
-
     /// What only time changes: gauges, the fallback's end, and the end of the current key.
     fn look_at_clock(&mut self) {
-        let now = self.clock.now();
-        self.writer.forget_stale(now);
+        let now = self.moment();
+        self.writer.forget_stale(now.at);
         let held = self.writer.held();
-        let usable = held.as_ref().is_some_and(|key| key.is_usable(now));
+        let look = self.planner.look(held.as_deref(), now, || self.dice.f64());
         let expires_at = held.as_ref().and_then(|key| key.expires_at);
-        self.metrics.holds(self.reader.name(), usable, expires_at);
+        self.metrics.holds(self.reader.name(), look.usable, held.as_deref());
         self.metrics.clock_is_off_by(self.clock.offset_millis());
-        if !usable && self.was_usable {
-            // The next try was planned with a key in hand; without one it is worth more.
-            let sooner = now + self.retry_delay(now);
-            if self.source.renewal() == Renewal::AheadOfExpiry
-                && self.plan.next.is_none_or(|(at, _)| sooner < at)
-            {
-                self.plan_at(Some(sooner), now);
-            }
+        if look.ran_out {
+            let next = self.note_plan();
             tracing::error!(
                 target: "cos_auth_proxy::keys",
                 keys = self.reader.name(), expires_at = expires_at.map(tracing::field::display),
-                next_refresh_at = self.plan.next.map(|(at, _)| tracing::field::display(at)),
+                next_refresh_at = next.map(tracing::field::display),
                 "the key has expired and no new one came"
             );
         }
-        self.was_usable = usable;
     }
 
-    fn plan_at(&mut self, next: Option<Timestamp>, now: Timestamp) {
-        self.plan.next = next.map(|at| (at, Instant::now() + at.since(now)));
+    fn moment(&self) -> Moment {
+        Moment { at: self.clock.now(), instant: Instant::now() }
+    }
+
+    fn note_plan(&self) -> Option<Timestamp> {
+        let next = self.planner.next_at();
         self.writer.note(|progress| progress.next_refresh_at = next);
+        self.metrics.planned(self.reader.name(), next);
+        next
     }
 
     fn note_success(&self, now: Timestamp) {
         self.metrics.succeeded(self.reader.name(), now);
         self.writer.note(|progress| {
             progress.last_error = None;
+            progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// The server's id of the request, whatever becomes of the key it gave.
+fn request_id(fetched: &Result<Fetched, SourceError>) -> Option<String> {
+    match fetched {
+        Ok(fetched) => fetched.request_id.clone(),
+        Err(fault) => fault.request_id().map(str::to_owned),
     }
 }
 

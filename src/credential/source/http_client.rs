@@ -77,7 +77,12 @@ impl HttpClient {
     }
 
     fn client(&self) -> Result<reqwest::Client, SourceError> {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        let builder = match self.endpoint.socket() {
+            Some(socket) => builder.unix_socket(socket),
+            None => builder,
+        };
+        builder
             .tls_backend_preconfigured(self.tls()?)
             .http1_only()
             .no_proxy()
