@@ -1,6 +1,7 @@
 //! Puts the rooms together, opens the house and closes it.
 
 mod limits;
+mod one_key;
 mod online;
 mod orders;
 
@@ -24,7 +25,8 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     control::{self, Control, ControlError},
-    credential::{self, KeyMetrics, KeyReader},
+    credential::{self, KeyMetrics, KeyReader, Narrowing},
+    key_endpoint::{HandedOut, KeyEndpoint, KeyEndpointError, KeyEndpointMetrics},
     log::{self, LogError, LogHandle},
     metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, Reason, Scheme},
@@ -34,6 +36,7 @@ use crate::{
     transport::{self, BindError, Parts, Transport},
 };
 
+pub use one_key::{KeyForm, NoSingleKey, one_key};
 pub use online::check_online;
 
 /// This version, as `version`, `status` and `build_info` tell it.
@@ -90,6 +93,9 @@ pub enum StartError {
     /// The control port cannot be had.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The port that hands out keys cannot be had.
+    #[error(transparent)]
+    KeyEndpoint(#[from] KeyEndpointError),
     /// A key set cannot be kept.
     #[error(transparent)]
     Keys(#[from] credential::StartError),
@@ -107,7 +113,9 @@ pub enum StartError {
 impl StartError {
     fn exit_reason(&self) -> ExitReason {
         match self {
-            Self::Data(_) | Self::Telemetry { .. } | Self::Control(_) => ExitReason::CannotBind,
+            Self::Data(_) | Self::Telemetry { .. } | Self::Control(_) | Self::KeyEndpoint(_) => {
+                ExitReason::CannotBind
+            }
             Self::Keys(_) | Self::Log(_) | Self::Threads(transport::StartError::Tls(_)) => {
                 ExitReason::Configuration
             }
@@ -144,6 +152,7 @@ pub struct App {
     transport: Transport,
     telemetry: Vec<Listener>,
     control: Vec<Listener>,
+    key_endpoint: Vec<Listener>,
     watcher: Option<oneshot::Sender<StatusReader>>,
 }
 
@@ -159,6 +168,8 @@ pub struct Bound {
     pub telemetry: Vec<ListenAddress>,
     /// Orders.
     pub control: Vec<ListenAddress>,
+    /// Keys for programs that sign themselves.
+    pub key_endpoint: Vec<ListenAddress>,
 }
 
 impl fmt::Debug for App {
@@ -180,7 +191,8 @@ impl App {
         });
         let telemetry = telemetry.collect::<Result<_, _>>()?;
         let control = Control::bind(&settings.control)?;
-        Ok(Self { settings, transport, telemetry, control, watcher: None })
+        let key_endpoint = KeyEndpoint::bind(&settings.key_endpoint)?;
+        Ok(Self { settings, transport, telemetry, control, key_endpoint, watcher: None })
     }
 
     /// Where it listens.
@@ -192,6 +204,7 @@ impl App {
             data: self.transport.addresses(),
             telemetry: addresses(&self.telemetry),
             control: addresses(&self.control),
+            key_endpoint: addresses(&self.key_endpoint),
         }
     }
 
@@ -214,18 +227,27 @@ impl App {
         mut stop: impl Stop,
     ) -> Result<ExitReason, StartError> {
         let bound = self.bound();
-        let Self { settings, transport, telemetry, control, watcher } = self;
+        let Self { settings, transport, telemetry, control, key_endpoint, watcher } = self;
         let (shutdown, quit) = (Shutdown::new(), CancellationToken::new());
         let mut registry = Registry::new(VERSION, clock.now().unix_seconds());
         let key_metrics = KeyMetrics::register(registry.room());
+        let endpoint_metrics = KeyEndpointMetrics::register(registry.room());
         let threads = transport.threads();
         let meters = Meters::new(labels(), threads);
         registry.room().register_collector(Box::new(Arc::clone(&meters)));
 
-        let started =
-            settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
-        let (readers, refreshers): (Vec<_>, Vec<_>) =
-            started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let started = credential::start_all(&settings.keys, &clock, &key_metrics, &shutdown)?;
+        let (readers, refreshers): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        // A key that only makes calls for another key set signs no request, so it makes nobody ready.
+        let only_calls = |r: &&KeyReader| settings.keys.iter().any(|s| s.via() == Some(r.name()));
+        let signing = readers.iter().filter(|r| !only_calls(r)).cloned().collect();
+        let handed_out = handed_out(&settings, &readers, &clock, &key_metrics);
+        let endpoint =
+            KeyEndpoint::new(&settings.key_endpoint, handed_out, clock.clone(), endpoint_metrics);
+        for listener in key_endpoint {
+            let serving = Arc::clone(&endpoint).serve(listener, shutdown.clone());
+            shutdown.spawn("key endpoint", log_failure("key endpoint", serving));
+        }
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys: readers.clone(),
@@ -244,8 +266,7 @@ impl App {
             clock,
         };
         let view = Arc::new(view);
-        let health =
-            Health::new(view.clock.clone(), view.readers.clone(), Arc::clone(&view.draining));
+        let health = Health::new(view.clock.clone(), signing, Arc::clone(&view.draining));
         let service = Telemetry::new(registry, health);
         for listener in telemetry {
             let serving = Arc::clone(&service).serve(listener, shutdown.clone());
@@ -310,6 +331,7 @@ impl View {
             data = %list(&self.bound.data),
             telemetry = %list(&self.bound.telemetry),
             control = %list(&self.bound.control),
+            key_endpoint = %list(&self.bound.key_endpoint),
             data_threads = self.threads,
             "listening"
         );
@@ -331,6 +353,23 @@ impl View {
             keys: self.readers.iter().map(|r| orders::key_status(r.status(now), now)).collect(),
         }
     }
+}
+
+/// The key sets that the key endpoint hands out, in the order it was told.
+fn handed_out(
+    settings: &Settings,
+    readers: &[KeyReader],
+    clock: &Clock,
+    metrics: &KeyMetrics,
+) -> Vec<HandedOut> {
+    let find = |name: &String| {
+        let set = settings.keys.iter().find(|set| set.name == *name)?;
+        let keys = readers.iter().find(|reader| reader.name() == name)?.clone();
+        let parent = readers.iter().find(|reader| set.via() == Some(reader.name())).cloned();
+        let narrowing = Narrowing::new(set.clone(), parent, clock.clone(), metrics.clone());
+        Some(HandedOut { keys, narrowing })
+    };
+    settings.key_endpoint.keys.iter().filter_map(find).collect()
 }
 
 fn labels() -> Labels {

@@ -7,6 +7,7 @@
 mod environment;
 mod file;
 mod found_key;
+mod key_endpoint;
 mod key_sets;
 pub mod keys;
 mod layers;

@@ -14,6 +14,7 @@ pub mod demo;
 #[cfg(feature = "demo")]
 pub mod emulator;
 pub mod http1;
+pub mod key_endpoint;
 pub mod log;
 pub mod metrics;
 pub mod proxy;

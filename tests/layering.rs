@@ -65,6 +65,21 @@ const TABLE: &[Row] = &[
     ),
     row("telemetry", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
     row("control", &["credential::KeyReader", "metrics", "shutdown", "clock", "server", "log"]),
+    row(
+        "key_endpoint",
+        &[
+            "credential::KeyReader",
+            "credential::Credential",
+            "credential::Narrowing",
+            "credential::NotNarrowed",
+            "credential::Permission",
+            "credential::KeyShape",
+            "credential::write_key",
+            "shutdown",
+            "clock",
+            "server",
+        ],
+    ),
     Row {
         room: "config",
         may: &[
@@ -77,6 +92,8 @@ const TABLE: &[Row] = &[
             "server",
             "telemetry::TelemetrySettings",
             "control::ControlSettings",
+            "key_endpoint::KeyEndpointSettings",
+            "key_endpoint::Shape",
             "log",
         ],
         never: &[
@@ -110,6 +127,7 @@ const TABLE: &[Row] = &[
             "transport",
             "telemetry",
             "control",
+            "key_endpoint",
             "config",
         ],
     ),
@@ -149,7 +167,11 @@ const EXPOSERS: &[&str] = &[
 ];
 
 /// Files that may call `reveal(`: those that hand a whole key on.
-const REVEALERS: &[&str] = &["credential/reveal.rs"];
+const REVEALERS: &[&str] = &[
+    "credential/reveal.rs",
+    // The shapes of the key endpoint and of `keys once`.
+    "credential/shape.rs",
+];
 
 #[test]
 fn no_room_names_a_room_it_may_not() {

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -93,6 +93,11 @@ pub(super) enum Command {
         /// For this key set only
         keys: Option<String>,
     },
+    /// Keys for programs that sign themselves
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// End a running proxy once its requests are done
     Quit,
     /// Succeed if a running proxy is ready, for container health checks
@@ -112,6 +117,33 @@ pub(super) enum Command {
     Version,
 }
 
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Get one key from the configured source and print it; no running proxy is needed
+    Once {
+        /// Of this key set; needed when there are several
+        name: Option<String>,
+        /// As shell lines, as the COS STS SDKs' JSON, or as an AWS credential process
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: KeyFormat,
+        /// Even onto a terminal, where it stays readable
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// How `keys once` prints a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyFormat {
+    /// `export NAME='value';` for `eval`
+    Env,
+    /// The reply of the COS STS SDKs
+    Json,
+    /// AWS credential process, version 1
+    CredentialProcess,
+}
+
 /// The command with the everyday flags only, for help and completions.
 pub(super) fn shown() -> clap::Command {
     Arguments::command().args(SETTINGS.iter().filter_map(everyday))
@@ -126,7 +158,10 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cal
     if parsed.help_all {
         return Err(NoCall::Shown(help::all()));
     }
-    let innermost = matches.subcommand().map_or(&matches, |(_, matches)| matches);
+    let mut innermost = &matches;
+    while let Some((_, deeper)) = innermost.subcommand() {
+        innermost = deeper;
+    }
     let flags = SETTINGS.iter().filter_map(|setting| given(setting, innermost)).collect();
     Ok(Call { command: parsed.command.unwrap_or_default(), file: parsed.config, flags })
 }
@@ -223,7 +258,7 @@ fn unknown_flag(typed: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .chain(others.map(str::to_owned))
-        .chain(["sources", "timeout"].map(str::to_owned))
+        .chain(["sources", "timeout", "format", "force"].map(str::to_owned))
         .chain(settings)
         .collect();
     let near = nearest(name, known.iter().map(String::as_str)).map(|name| format!("--{name}"));

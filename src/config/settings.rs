@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     environment::Environment,
+    key_endpoint::key_endpoint,
     key_sets::{KeyNote, key_sets},
     layers::Layers,
     listen::{self, Door},
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     control::ControlSettings,
     credential::KeySetSettings,
+    key_endpoint::KeyEndpointSettings,
     log::{LogFormat, LogSettings},
     proxy::ProxySettings,
     telemetry::TelemetrySettings,
@@ -34,6 +36,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Orders of the operator.
     pub control: ControlSettings,
+    /// Keys for programs that sign themselves; off without an address.
+    pub key_endpoint: KeyEndpointSettings,
     /// Logs.
     pub log: LogSettings,
     /// How long running requests may take to end. `shutdown.grace`
@@ -58,6 +62,7 @@ pub(super) fn settings(
     let proxy = upstream::proxy(layers, problems);
     let transport = upstream::transport(layers, doors.transport(), problems);
     let (keys, key_notes) = key_sets(layers, environment, problems);
+    let key_endpoint = key_endpoint(layers, doors.key_endpoint(), &keys, problems);
     Settings {
         proxy,
         transport,
@@ -65,6 +70,7 @@ pub(super) fn settings(
         key_notes,
         telemetry: doors.telemetry(),
         control: doors.control(),
+        key_endpoint,
         log: log(layers, problems),
         shutdown_grace: layers.span("shutdown.grace"),
     }

@@ -153,6 +153,8 @@ pub struct KeyMetrics {
     swaps: Family<KeysLabel, Counter>,
     rejections: Family<RejectionLabels, Counter>,
     on_previous: Counter,
+    narrowed: Family<RefreshLabels, Counter>,
+    narrowed_scopes: Family<KeysLabel, Gauge>,
     clock_offset: Seconds,
 }
 
@@ -172,6 +174,8 @@ impl Default for KeyMetrics {
             swaps: Family::default(),
             rejections: Family::default(),
             on_previous: Counter::default(),
+            narrowed: Family::default(),
+            narrowed_scopes: Family::default(),
             clock_offset: Gauge::default(),
         }
     }
@@ -239,6 +243,16 @@ impl KeyMetrics {
             metrics.on_previous.clone(),
         );
         registry.register(
+            "key_narrowed_fetches",
+            "Attempts to get a key for a narrower scope, by how they ended",
+            metrics.narrowed.clone(),
+        );
+        registry.register(
+            "key_narrowed_scopes",
+            "Narrower scopes that are remembered",
+            metrics.narrowed_scopes.clone(),
+        );
+        registry.register(
             "clock_offset_seconds",
             "How far the servers' clocks are ahead of ours",
             metrics.clock_offset.clone(),
@@ -279,6 +293,17 @@ impl KeyMetrics {
     pub(super) fn succeeded(&self, keys: &str, at: Timestamp) {
         let keys = KeysLabel { keys: keys.to_owned() };
         self.last_success.get_or_create(&keys).set(seconds(at));
+    }
+
+    pub(super) fn narrowed(&self, keys: &str, outcome: Outcome) {
+        let labels = RefreshLabels { keys: keys.to_owned(), outcome };
+        self.narrowed.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn narrowed_held(&self, keys: &str, scopes: usize) {
+        let label = KeysLabel { keys: keys.to_owned() };
+        let scopes = i64::try_from(scopes).unwrap_or(i64::MAX);
+        self.narrowed_scopes.get_or_create(&label).set(scopes);
     }
 
     pub(super) fn rejected(&self, code: RejectionCode) {

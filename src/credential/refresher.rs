@@ -52,6 +52,8 @@ impl Cause {
 enum Event {
     Asked(Answer),
     Rejected,
+    /// The source knows of another key.
+    Changed,
     Woken,
     /// Nobody can ask any more; never happens while readers and handles are alive.
     HandlesGone,
@@ -118,6 +120,9 @@ impl Refresher {
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
+                Event::Changed => {
+                    let (Ok(()) | Err(_)) = self.attempt(Cause::Schedule).await;
+                }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
             }
@@ -132,6 +137,7 @@ impl Refresher {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
             () = self.reader.rejection() => Event::Rejected,
+            () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
     }

@@ -10,7 +10,10 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    secret::SecretId,
+};
 
 use super::{
     Credential, KeyStatus,
@@ -146,6 +149,29 @@ impl KeyReader {
             Ok(credential) => Ok(credential),
             Err(_elapsed) => self.current(self.shared.clock.now()),
         }
+    }
+
+    /// Waits for a usable key of another id than `known`; `None` if none came while `patience` lasted.
+    /// Cancel-safe.
+    pub async fn another_than(
+        &self,
+        known: &SecretId,
+        patience: Duration,
+    ) -> Option<Arc<Credential>> {
+        let mut swaps = self.shared.swaps.subscribe();
+        let another = async {
+            loop {
+                if let Ok(credential) = self.current(self.shared.clock.now())
+                    && credential.id != *known
+                {
+                    return credential;
+                }
+                if swaps.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::time::timeout(patience, another).await.ok()
     }
 
     /// The key before the current one, while it lives and is still kept as a fallback. Wait-free.
@@ -292,7 +318,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{SecretId, SecretKey, SessionToken};
+    use crate::secret::{SecretKey, SessionToken};
 
     const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
@@ -360,6 +386,23 @@ mod tests {
         let (woken, ()) = tokio::join!(wait, publish);
         assert_eq!(woken.unwrap().id.as_str(), "AKIDalive");
         assert_eq!(began_at.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_knows_the_key_waits_for_another() {
+        let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
+        writer.publish(key("AKIDone", Some(60)));
+        let known = reader.current(EPOCH).unwrap();
+        assert!(reader.another_than(&known.id, Duration::from_secs(3)).await.is_none());
+        let publish = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            writer.publish(key("AKIDtwo", Some(7200)));
+        };
+        let (other, ()) =
+            tokio::join!(reader.another_than(&known.id, Duration::from_secs(3)), publish);
+        assert_eq!(other.unwrap().id.as_str(), "AKIDtwo");
+        let at_once = reader.another_than(&known.id, Duration::ZERO).await;
+        assert_eq!(at_once.unwrap().id.as_str(), "AKIDtwo", "it is there already");
     }
 
     #[tokio::test(start_paused = true)]
