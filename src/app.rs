@@ -221,13 +221,13 @@ impl App {
         let meters = Meters::new(labels(), threads);
         registry.room().register_collector(Box::new(Arc::clone(&meters)));
 
-        let started =
-            settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
-        let (readers, refreshers): (Vec<_>, Vec<_>) =
-            started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let started = credential::start_all(&settings.keys, &clock, &key_metrics, &shutdown)?;
+        let (readers, refreshers): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        // The others only make calls for it.
+        let Some(keys) = readers.first().cloned() else { return Ok(ExitReason::Configuration) };
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
-            keys: readers.clone(),
+            keys: vec![keys.clone()],
             clock: clock.clone(),
             meters: Arc::clone(&meters),
             scheme: usual_scheme(&settings),
@@ -243,8 +243,7 @@ impl App {
             clock,
         };
         let view = Arc::new(view);
-        let health =
-            Health::new(view.clock.clone(), view.readers.clone(), Arc::clone(&view.draining));
+        let health = Health::new(view.clock.clone(), vec![keys], Arc::clone(&view.draining));
         let service = Telemetry::new(registry, health);
         for listener in telemetry {
             let serving = Arc::clone(&service).serve(listener, shutdown.clone());

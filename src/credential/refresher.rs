@@ -200,7 +200,9 @@ impl Refresher {
 
     /// One attempt, from asking to the next plan.
     async fn attempt(&mut self, cause: Cause) -> Result<(), RefreshError> {
-        let forced = self.distrusted || cause == Cause::Asked;
+        // What a polled source shows is the key, whichever ends first.
+        let forced =
+            self.distrusted || cause == Cause::Asked || self.source.renewal() == Renewal::Polled;
         self.plan.forced = None;
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
@@ -252,16 +254,19 @@ impl Refresher {
         let Fetched { credential, request_id } = fetched;
         let now = self.clock.now();
         let spread = self.dice.f64();
-        let next = match (self.source.renewal(), credential.expires_at) {
+        let settings = &self.settings;
+        let drawn_at = credential
+            .expires_at
+            .map(|end| schedule::refresh_at(credential.received_at, end, spread, settings));
+        let next = match (self.source.renewal(), drawn_at) {
             (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(expires_at)) => Some(schedule::refresh_at(
-                credential.received_at,
-                expires_at,
-                spread,
-                &self.settings,
-            )),
+            (Renewal::AheadOfExpiry, Some(drawn_at)) => Some(drawn_at),
             (Renewal::AheadOfExpiry, None) => {
-                Some(now + schedule::unchanged_delay(None, spread, &self.settings))
+                Some(now + schedule::unchanged_delay(None, spread, settings))
+            }
+            (Renewal::Polled, drawn_at) => {
+                let remaining = credential.remaining(now);
+                Some(schedule::poll_at(now, drawn_at, remaining, spread, settings))
             }
         };
         let id = credential.id.clone();
@@ -272,7 +277,7 @@ impl Refresher {
         self.distrusted = false;
         self.was_usable = true;
         self.failures = 0;
-        self.refresh_at = next;
+        self.refresh_at = next.map(|next| drawn_at.unwrap_or(next));
         self.plan_at(next, now);
         self.note_success(now);
         tracing::info!(
@@ -288,13 +293,17 @@ impl Refresher {
     fn unchanged(&mut self, fetched: &Fetched) {
         let now = self.clock.now();
         let remaining = fetched.credential.remaining(now);
-        let poll_at = now + schedule::unchanged_delay(remaining, self.dice.f64(), &self.settings);
+        let spread = self.dice.f64();
+        let poll_at = now + schedule::unchanged_delay(remaining, spread, &self.settings);
         let next = match (self.source.renewal(), self.refresh_at) {
             (Renewal::Never, _) => None,
             (Renewal::AheadOfExpiry, Some(drawn_at)) if !self.distrusted => {
                 Some(poll_at.max(drawn_at))
             }
-            (Renewal::AheadOfExpiry, _) => Some(poll_at),
+            (Renewal::Polled, drawn_at) if !self.distrusted => {
+                Some(schedule::poll_at(now, drawn_at, remaining, spread, &self.settings))
+            }
+            (Renewal::AheadOfExpiry | Renewal::Polled, _) => Some(poll_at),
         };
         self.failures = 0;
         self.plan_at(next, now);
@@ -366,7 +375,7 @@ impl Refresher {
         if !usable && self.was_usable {
             // The next try was planned with a key in hand; without one it is worth more.
             let sooner = now + self.retry_delay(now);
-            if self.source.renewal() == Renewal::AheadOfExpiry
+            if self.source.renewal() != Renewal::Never
                 && self.plan.next.is_none_or(|(at, _)| sooner < at)
             {
                 self.plan_at(Some(sooner), now);

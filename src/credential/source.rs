@@ -5,7 +5,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use crate::clock::Clock;
 
 use super::{
-    Credential, KeySetSettings, error::SourceError, offset::ServerTime, settings::SourceSettings,
+    Credential, KeyReader, KeySetSettings, chain,
+    error::SourceError,
+    offset::ServerTime,
+    settings::{RoleParent, SourceSettings},
+    settings_check::SettingProblem,
 };
 
 mod assume_role;
@@ -13,8 +17,11 @@ mod federation_token;
 mod fixed;
 mod http;
 mod http_client;
+mod instance_role;
 mod reply;
 mod sts_client;
+mod token_file;
+mod web_identity;
 
 /// An attempt under way. Dropping it gives it up.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, SourceError>> + Send + 'a>>;
@@ -45,6 +52,9 @@ pub enum Renewal {
     AheadOfExpiry,
     /// There is only this key.
     Never,
+    /// The source has one key at a time and changes it when it likes: ask again and again. What it
+    /// gives is the key, even if the one before would live longer.
+    Polled,
 }
 
 /// A key, and what the server called the request that got it.
@@ -56,11 +66,18 @@ pub struct Fetched {
     pub request_id: Option<String>,
 }
 
-/// The source that `settings` describe.
-pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySource> {
+/// The source that `settings` describe. `parent` reads the key set that makes its calls.
+///
+/// # Errors
+/// If the settings name such a key set and there is no `parent`.
+pub(super) fn build(
+    settings: &KeySetSettings,
+    clock: &Clock,
+    parent: Option<KeyReader>,
+) -> Result<Box<dyn KeySource>, SettingProblem> {
     let refresh = &settings.refresh;
     let server_time = || Arc::new(ServerTime::new(clock.clone()));
-    match &settings.source {
+    Ok(match &settings.source {
         SourceSettings::Static(fixed) => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
             Box::new(federation_token::FederationToken::new(
@@ -71,12 +88,27 @@ pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySour
             ))
         }
         SourceSettings::AssumeRole(role) => {
-            Box::new(assume_role::AssumeRole::new(role.clone(), refresh, clock, server_time()))
+            let parent = match (&role.parent, parent) {
+                (RoleParent::Key(key), _) => assume_role::Parent::Key(key.clone()),
+                (RoleParent::KeySet(_), Some(keys)) => assume_role::Parent::KeySet(keys),
+                (RoleParent::KeySet(name), None) => return Err(chain::unknown(name)),
+            };
+            let (role, time) = (role.clone(), server_time());
+            Box::new(assume_role::AssumeRole::new(role, parent, refresh, clock, time))
         }
         SourceSettings::Http(server) => {
             Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))
         }
-    }
+        SourceSettings::WebIdentity(identity) => Box::new(web_identity::WebIdentity::new(
+            identity.clone(),
+            refresh,
+            clock,
+            server_time(),
+        )),
+        SourceSettings::InstanceRole(role) => {
+            Box::new(instance_role::InstanceRole::new(role.clone(), clock.clone()))
+        }
+    })
 }
 
 /// Whatever a source does, an attempt ends.

@@ -55,7 +55,7 @@ impl KeySource for FederationToken {
     }
 
     fn fetch(&self) -> Fetching<'_> {
-        Box::pin(self.client.ask(&self.question, &self.parent))
+        Box::pin(self.client.ask(&self.question, (&self.parent).into()))
     }
 
     fn deadline(&self) -> Duration {
