@@ -15,7 +15,7 @@ use crate::{
     house::{House, SETTINGS},
     load::{Job, Tally, Worker},
     servers::Servers,
-    sources::{Place, Source},
+    sources::Source,
     trouble,
 };
 
@@ -57,7 +57,6 @@ pub(crate) struct Proof {
     troubles: Arc<AtomicU64>,
     /// Ends the troubles, and the workers once they are between two rounds.
     shutdown: Shutdown,
-    _folder: tempfile::TempDir,
 }
 
 impl Proof {
@@ -69,15 +68,15 @@ impl Proof {
         parent: &Shutdown,
     ) -> Self {
         let shutdown = Shutdown::new();
-        let servers = Servers::open(emulator.accounts(), KEY_LIFE, None, parent).await;
-        let folder = tempfile::tempdir().unwrap();
-        let place = Place::plain(servers.sts, servers.key_server, folder.path());
+        // https in front of one of them: it takes the processor most of its time.
+        let tls = source == Source::AssumeRole;
+        let servers = Servers::open(source, emulator.accounts(), KEY_LIFE, tls, parent).await;
         let text = format!(
             "{SETTINGS}connect_to = \"{}\"\n{REFRESH}{}",
             emulator.cos_address(),
-            place.key_set(source, "default")
+            servers.place.key_set(source, "default")
         );
-        let house = House::open(place.load(source, &text).unwrap()).await;
+        let house = House::open(servers.place.load(source, &text).unwrap()).await;
         house.until_ready(PATIENCE).await;
 
         let mut dice = fastrand::Rng::with_seed(seed);
@@ -88,9 +87,9 @@ impl Proof {
             shutdown.spawn("worker", worker.work(job));
         }
         let (count, ending) = (Arc::clone(&troubles), shutdown.clone());
-        let making = trouble::make(source, Arc::new(servers), dice, count, ending);
+        let making = trouble::make(servers, dice, count, ending);
         shutdown.spawn("troubles", making);
-        Self { source, tally, house, troubles, shutdown, _folder: folder }
+        Self { source, tally, house, troubles, shutdown }
     }
 
     pub(crate) fn swaps(&self) -> u64 {

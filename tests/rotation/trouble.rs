@@ -32,23 +32,22 @@ fn troubles(source: Source) -> Vec<Harm> {
 
 /// Troubles until `shutdown` begins; counts them.
 pub(crate) async fn make(
-    source: Source,
-    servers: Arc<Servers>,
+    servers: Servers,
     mut dice: fastrand::Rng,
     count: Arc<AtomicU64>,
     shutdown: Shutdown,
 ) {
-    let troubles = troubles(source);
+    let troubles = troubles(servers.source);
     while let Some(harm) = dice.choice(&troubles) {
         for (spoilt, span) in [(false, CALM), (true, BURST)] {
             if spoilt {
-                servers.harm(*harm);
+                servers.harm(*harm).await;
                 count.fetch_add(1, Ordering::Relaxed);
             }
             let ended =
                 tokio::time::timeout(Duration::from_millis(dice.u64(span)), shutdown.begun());
             let ended = ended.await.is_ok();
-            servers.mend();
+            servers.mend().await;
             if ended {
                 return;
             }
