@@ -11,11 +11,14 @@
 #[allow(dead_code, reason = "shared with the fault matrix, which uses the rest of it")]
 #[path = "keystand/gate.rs"]
 mod gate;
+#[allow(dead_code, reason = "the same")]
 #[path = "keystand/servers.rs"]
 mod servers;
 #[allow(dead_code, reason = "the same")]
 #[path = "keystand/sources.rs"]
 mod sources;
+#[path = "keystand/spoilt.rs"]
+mod spoilt;
 #[allow(dead_code, reason = "the same")]
 #[path = "fault_matrix/table.rs"]
 mod table;

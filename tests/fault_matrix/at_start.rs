@@ -1,21 +1,24 @@
 //! Runs one cell of a source that reads its key once: the process must not start with half a key, and
 //! must say which file and why.
 
-use std::path::Path;
-
 use crate::{
     sources::{Place, SECRET_ID, SECRET_KEY, Source},
-    table::Spoilt,
+    table::Given,
 };
 
 /// Longer than the 36 characters of a permanent key's id.
 const TEMPORARY_ID: &str = "AKIDEXAMPLE-temporary_EXAMPLEEXAMPLEEXAMPLEEXAMPLE0001";
 const TOKEN: &str = "ExampleToken0123456789";
 
-pub(crate) fn run(source: Source, spoilt: Spoilt, says: &[&str]) {
+pub(crate) fn run(source: Source, given: Given, says: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let nowhere = "127.0.0.1:9".parse().unwrap();
-    let place = Place::plain(nowhere, nowhere, folder.path());
+    let nowhere = "http://127.0.0.1:9".to_owned();
+    let place = Place {
+        sts: nowhere.clone(),
+        key_server: nowhere,
+        ca_file: None,
+        folder: folder.path().to_owned(),
+    };
     let path = |name: &str| folder.path().join(name);
     let text = |with_token: bool| {
         let mut text = place.key_set(source, "default");
@@ -31,27 +34,14 @@ pub(crate) fn run(source: Source, spoilt: Spoilt, says: &[&str]) {
     std::fs::write(path("token"), format!("{TOKEN}\n")).unwrap();
     place.load(source, &text(true)).unwrap_or_else(|told| panic!("a whole key: {told}"));
 
-    spoil(&path("secret_key"), spoilt);
-    let told = place.load(source, &text(spoilt != Spoilt::NoToken)).unwrap_err();
+    if let Given::Secret(spoilt) = given {
+        spoilt.put(&path("secret_key"));
+    }
+    let told = place.load(source, &text(given != Given::NoToken)).unwrap_err();
     for word in says {
-        assert!(told.contains(word), "{source:?} {spoilt:?}: no {word:?} in {told:?}");
+        assert!(told.contains(word), "{source:?} {given:?}: no {word:?} in {told:?}");
     }
     for secret in [SECRET_ID, SECRET_KEY, TOKEN, "two words"] {
-        assert!(!told.contains(secret), "{source:?} {spoilt:?}: {secret} in {told:?}");
-    }
-}
-
-fn spoil(file: &Path, spoilt: Spoilt) {
-    if spoilt == Spoilt::NoToken {
-        return;
-    }
-    std::fs::remove_file(file).unwrap();
-    match spoilt {
-        Spoilt::Nothing | Spoilt::NoToken => {}
-        Spoilt::LinkToItself => std::os::unix::fs::symlink(file, file).unwrap(),
-        Spoilt::Folder => std::fs::create_dir(file).unwrap(),
-        Spoilt::Text(text) => std::fs::write(file, text).unwrap(),
-        Spoilt::Large(bytes) => std::fs::write(file, vec![b'x'; bytes]).unwrap(),
-        Spoilt::Binary => std::fs::write(file, [0xff, 0xfe, 0x00]).unwrap(),
+        assert!(!told.contains(secret), "{source:?} {given:?}: {secret} in {told:?}");
     }
 }

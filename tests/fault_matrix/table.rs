@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cos_auth_proxy::{credential::RetryClass, emulator::faults::Fault};
 
-use crate::{gate::Mode, servers::Harm, sources::Source};
+use crate::{gate::Mode, servers::Harm, sources::Source, spoilt::Spoilt};
 
 use RetryClass::{Clock, Operator, Parent, Throttled, Transient};
 
@@ -49,6 +49,7 @@ pub(crate) enum Trouble {
     EndBeyondDates,
     ClockRefused,
     ParentRefused,
+    ParentWithoutKey,
 }
 
 impl Trouble {
@@ -88,9 +89,18 @@ pub(crate) struct Row {
 pub(crate) enum Cell {
     Run(Run),
     /// The source reads its key once: the process does not start, and says these words.
-    AtStart(Spoilt, &'static [&'static str]),
+    AtStart(Given, &'static [&'static str]),
     /// The trouble cannot be told apart from another one of this source, for this reason.
     SameAs(Trouble, &'static str),
+}
+
+/// A key in files, each a part, with a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// The file of the secret.
+    Secret(Spoilt),
+    /// The file of the token is not named.
+    NoToken,
 }
 
 /// One cell that is run.
@@ -99,27 +109,21 @@ pub(crate) struct Run {
     pub(crate) harm: Harm,
     pub(crate) class: RetryClass,
     pub(crate) outcome: Expected,
-    /// Words of the message.
+    /// Words of the message; `|` between two that will do.
     pub(crate) says: &'static [&'static str],
-    /// It is a trouble also for those who hold no key yet.
-    pub(crate) cold: bool,
+    /// For whom it is a trouble.
+    pub(crate) phases: Phases,
 }
 
-/// What is in the place of a file with a part of the key.
+/// For whom something is a trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoilt {
-    Nothing,
-    /// A link to itself, which nobody can open, whoever he is.
-    LinkToItself,
-    Folder,
-    /// This text.
-    Text(&'static str),
-    /// So many bytes.
-    Large(usize),
-    /// Bytes that are no UTF-8.
-    Binary,
-    /// The other parts stay, the token is missing.
-    NoToken,
+pub(crate) enum Phases {
+    /// For those who hold a key and for those who wait for the first.
+    Both,
+    /// Only for those who hold a key.
+    Held,
+    /// Only for those who wait for the first.
+    First,
 }
 
 /// How each attempt ends.
@@ -141,14 +145,24 @@ const fn failed(
     class: RetryClass,
     says: &'static [&'static str],
 ) -> Row {
-    let run = Run { harm, class, outcome: Expected::Failed, says, cold: true };
+    let run = Run { harm, class, outcome: Expected::Failed, says, phases: Phases::Both };
     Row { trouble, cell: Cell::Run(run) }
 }
 
 const fn refused(trouble: Trouble, harm: Harm, says: &'static [&'static str]) -> Row {
     let class = Transient;
-    let cold = !matches!(trouble, Trouble::OlderKey);
-    let run = Run { harm, class, outcome: Expected::Refused, says, cold };
+    let phases = if matches!(trouble, Trouble::OlderKey) { Phases::Held } else { Phases::Both };
+    let run = Run { harm, class, outcome: Expected::Refused, says, phases };
+    Row { trouble, cell: Cell::Run(run) }
+}
+
+const fn first(
+    trouble: Trouble,
+    harm: Harm,
+    class: RetryClass,
+    says: &'static [&'static str],
+) -> Row {
+    let run = Run { harm, class, outcome: Expected::Failed, says, phases: Phases::First };
     Row { trouble, cell: Cell::Run(run) }
 }
 
@@ -156,15 +170,29 @@ const fn same(trouble: Trouble, other: Trouble, because: &'static str) -> Row {
     Row { trouble, cell: Cell::SameAs(other, because) }
 }
 
-/// What the network does to any source that asks a server.
+/// Deadlines at each stage, by the words that name the one for a connection and that for the whole.
+const fn timeouts(connect: &'static [&'static str], whole: &'static [&'static str]) -> [Row; 6] {
+    let drip = Harm::Server(Fault::DripBody(DRIP));
+    [
+        failed(Trouble::ConnectTimeout, Harm::Gate(Mode::Deaf), Transient, connect),
+        failed(Trouble::TlsTimeout, Harm::TlsGate(Mode::Mute), Transient, connect),
+        failed(Trouble::AnswerTimeout, Harm::Gate(Mode::NoAnswer), Transient, whole),
+        failed(Trouble::HeadTimeout, Harm::Gate(Mode::HalfHead), Transient, whole),
+        failed(Trouble::BodyTimeout, Harm::Gate(Mode::HeadOnly), Transient, whole),
+        failed(Trouble::SlowDrip, drip, Transient, whole),
+    ]
+}
+
+/// Deadlines out of `[refresh]`, as the driver sets them.
+const TIMEOUTS: &[Row] = &timeouts(&["no answer", "within 400ms"], &["no answer", "within 800ms"]);
+/// Those of the metadata, which are its own.
+const TIMEOUTS_OF_METADATA: &[Row] =
+    &timeouts(&["no answer", "within 1s"], &["no answer", "within 2s"]);
+
+/// What the network and a server's answers do to any source that asks a server.
 const NETWORK: &[Row] = &[
-    failed(Trouble::Refused, Harm::Gate(Mode::Shut), Transient, &["no answer", "refused"]),
-    failed(Trouble::ConnectTimeout, Harm::Gate(Mode::Deaf), Transient, &["within 400ms"]),
-    failed(Trouble::AnswerTimeout, Harm::Gate(Mode::NoAnswer), Transient, &["within 800ms"]),
-    failed(Trouble::HeadTimeout, Harm::Gate(Mode::HalfHead), Transient, &["within 800ms"]),
-    failed(Trouble::BodyTimeout, Harm::Gate(Mode::HeadOnly), Transient, &["within 800ms"]),
-    failed(Trouble::SlowDrip, Harm::Server(Fault::DripBody(DRIP)), Transient, &["within 800ms"]),
-    failed(Trouble::Html200, Harm::Server(Fault::Html200), Transient, &["not JSON"]),
+    // Whoever was already waiting in the backlog is reset.
+    failed(Trouble::Refused, Harm::Gate(Mode::Shut), Transient, &["no answer", "refused|reset"]),
     failed(Trouble::Truncated, Harm::Server(Fault::TruncateBody(60)), Transient, &["no answer"]),
     failed(Trouble::Oversized, Harm::Server(Fault::Oversized), Transient, &["longer than 64 KiB"]),
     failed(Trouble::WrongFields, Harm::Server(Fault::WrongFields), Transient, &["no secret key"]),
@@ -191,9 +219,9 @@ const NETWORK: &[Row] = &[
     ),
 ];
 
-/// What https adds.
-const TLS: &[Row] = &[
-    failed(Trouble::TlsTimeout, Harm::TlsGate(Mode::Mute), Transient, &["within 400ms"]),
+/// What STS and key servers, which answer in JSON over https, add.
+const JSON: &[Row] = &[
+    failed(Trouble::Html200, Harm::Server(Fault::Html200), Transient, &["not JSON"]),
     failed(Trouble::Untrusted, Harm::Distrust, Transient, &["certificate"]),
 ];
 
@@ -218,11 +246,65 @@ const STS: &[Row] = &[
         Clock,
         &["AuthFailure.SignatureExpire", "clocks differ"],
     ),
+];
+
+/// What the caller's key adds.
+const CALLER: &[Row] = &[failed(
+    Trouble::ParentRefused,
+    Harm::Server(Fault::ErrorCode("AuthFailure.TokenFailure")),
+    Parent,
+    &["refused with code AuthFailure.TokenFailure", "(request "],
+)];
+
+/// What it adds if the key is that of another key set. If that one has a key, its own troubles are
+/// none of the one that it calls for.
+const OTHER_KEY_SET: &[Row] = &[
     failed(
         Trouble::ParentRefused,
         Harm::Server(Fault::ErrorCode("AuthFailure.TokenFailure")),
         Parent,
-        &["AuthFailure.TokenFailure"],
+        &["refused the key of the key set", "-caller", "AuthFailure.TokenFailure", "(request "],
+    ),
+    first(
+        Trouble::ParentWithoutKey,
+        Harm::Caller(Mode::Shut),
+        Parent,
+        &["-caller", "which makes the call, has no key", "no answer", "refused"],
+    ),
+];
+
+/// What the identity of a pod adds.
+const WEB_IDENTITY: &[Row] = &[failed(
+    Trouble::ParentRefused,
+    Harm::Server(Fault::ErrorCode("InvalidParameter.WebIdentityTokenError")),
+    Parent,
+    &["InvalidParameter.WebIdentityTokenError", "token file is expired"],
+)];
+
+/// What a token in a file adds.
+const TOKEN_FILE: &[Row] = &[
+    failed(Trouble::Missing, Harm::File(Spoilt::Nothing), Parent, &["cannot read", "No such file"]),
+    failed(Trouble::Unreadable, Harm::File(Spoilt::LinkToItself), Parent, &["cannot read"]),
+    failed(Trouble::Directory, Harm::File(Spoilt::Folder), Parent, &["cannot read", "directory"]),
+    failed(Trouble::Empty, Harm::File(Spoilt::Text("\n")), Parent, &["cannot read", "empty"]),
+    failed(Trouble::TooLarge, Harm::File(Spoilt::Large(100_000)), Parent, &["larger than 64 KiB"]),
+    failed(Trouble::NotText, Harm::File(Spoilt::Binary), Parent, &["not text"]),
+];
+
+/// What the metadata of an instance adds: a list of roles, then a key.
+const METADATA: &[Row] = &[
+    failed(
+        Trouble::Html200,
+        Harm::Server(Fault::Html200),
+        Transient,
+        &["not a list of role names"],
+    ),
+    failed(Trouble::Throttled, Harm::Server(Fault::Throttle), Throttled, &["status 429"]),
+    failed(
+        Trouble::OperatorError,
+        Harm::Server(Fault::Status(404)),
+        Operator,
+        &["shows no role", "none is bound"],
     ),
 ];
 
@@ -239,8 +321,8 @@ const KEY_SERVER: &[Row] = &[
     failed(Trouble::ParentRefused, Harm::Server(Fault::Status(401)), Parent, &["status 401"]),
 ];
 
-const fn at_start(trouble: Trouble, spoilt: Spoilt, says: &'static [&'static str]) -> Row {
-    Row { trouble, cell: Cell::AtStart(spoilt, says) }
+const fn at_start(trouble: Trouble, given: Given, says: &'static [&'static str]) -> Row {
+    Row { trouble, cell: Cell::AtStart(given, says) }
 }
 
 const NOBODY_IS_ASKED: &str = "nobody is asked: only what holds the key can be absent";
@@ -250,14 +332,18 @@ const END_NOT_KNOWN: &str = "a key that is given has no end that anybody told; C
 
 /// A key that is given.
 const STATIC: &[Row] = &[
-    at_start(Trouble::Missing, Spoilt::Nothing, &["cannot be read", "not found"]),
-    at_start(Trouble::Unreadable, Spoilt::LinkToItself, &["cannot be read"]),
-    at_start(Trouble::Directory, Spoilt::Folder, &["cannot be read", "directory"]),
-    at_start(Trouble::Empty, Spoilt::Text("\n"), &["empty"]),
-    at_start(Trouble::TooLarge, Spoilt::Large(100_000), &["larger than 64 KiB"]),
-    at_start(Trouble::NotText, Spoilt::Binary, &["not text"]),
-    at_start(Trouble::WrongFields, Spoilt::Text("two words\nand lines"), &["secret_key"]),
-    at_start(Trouble::TokenLess, Spoilt::NoToken, &["temporary key", "token"]),
+    at_start(Trouble::Missing, Given::Secret(Spoilt::Nothing), &["cannot be read", "not found"]),
+    at_start(Trouble::Unreadable, Given::Secret(Spoilt::LinkToItself), &["cannot be read"]),
+    at_start(Trouble::Directory, Given::Secret(Spoilt::Folder), &["cannot be read", "directory"]),
+    at_start(Trouble::Empty, Given::Secret(Spoilt::Text("\n")), &["empty"]),
+    at_start(Trouble::TooLarge, Given::Secret(Spoilt::Large(100_000)), &["larger than 64 KiB"]),
+    at_start(Trouble::NotText, Given::Secret(Spoilt::Binary), &["not text"]),
+    at_start(
+        Trouble::WrongFields,
+        Given::Secret(Spoilt::Text("two words\nand lines")),
+        &["secret_key"],
+    ),
+    at_start(Trouble::TokenLess, Given::NoToken, &["temporary key", "token"]),
     same(Trouble::Refused, Trouble::Missing, NOBODY_IS_ASKED),
     same(Trouble::DnsFailure, Trouble::Missing, NOBODY_IS_ASKED),
     same(Trouble::ConnectTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
@@ -282,7 +368,12 @@ const STATIC: &[Row] = &[
 pub(crate) fn rows(source: Source) -> Vec<Row> {
     match source {
         Source::Static => STATIC.to_vec(),
-        Source::FederationToken | Source::AssumeRole => [NETWORK, TLS, STS].concat(),
-        Source::Http => [NETWORK, TLS, KEY_SERVER].concat(),
+        Source::FederationToken | Source::AssumeRole => {
+            [NETWORK, TIMEOUTS, JSON, STS, CALLER].concat()
+        }
+        Source::AssumeRoleVia => [NETWORK, TIMEOUTS, JSON, STS, OTHER_KEY_SET].concat(),
+        Source::WebIdentity => [NETWORK, TIMEOUTS, JSON, STS, WEB_IDENTITY, TOKEN_FILE].concat(),
+        Source::InstanceRole => [NETWORK, TIMEOUTS_OF_METADATA, METADATA].concat(),
+        Source::Http => [NETWORK, TIMEOUTS, JSON, KEY_SERVER, TOKEN_FILE].concat(),
     }
 }

@@ -11,13 +11,16 @@ use cos_auth_proxy::{
         self, Fetched, Fetching, KeyMetrics, KeyReader, KeySetSettings, KeySource, RefreshError,
         Refresher, RefresherHandle, SourceError,
     },
-    emulator::{accounts::Accounts, faults::Fault},
+    emulator::{
+        accounts::Accounts,
+        faults::{Fault, Service},
+    },
     metrics::Registry,
     shutdown::Shutdown,
 };
 
 use crate::{
-    gate::{Certificate, Mode},
+    gate::Mode,
     servers::{Harm, Servers},
     sources::{Place, Source, introduce},
 };
@@ -25,7 +28,7 @@ use crate::{
 /// How long each key lives: no key ends while a cell is run.
 pub(crate) const KEY_LIFE: u64 = 600;
 
-/// `[refresh]`: a new key every 0.3 to 0.6 s, failures retried within moments.
+/// A new key every 0.3 to 0.6 s where the source has one, failures retried within moments.
 const REFRESH: &str = r#"
 [upstream]
 bucket = "examplebucket-1250000000"
@@ -55,106 +58,102 @@ const PATIENT: &str = "connect_timeout = \"20s\"\nattempt_timeout = \"20s\"\n";
 /// Deadlines to wait for.
 const HASTY: &str = "connect_timeout = \"400ms\"\nattempt_timeout = \"800ms\"\n";
 
+/// What is started.
+pub(crate) struct Prepared {
+    right: Vec<KeySetSettings>,
+    /// The same led astray, where that is the trouble.
+    astray: Vec<KeySetSettings>,
+}
+
 pub(crate) struct World {
-    pub(crate) source: Source,
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
-    pub(crate) shutdown: Shutdown,
     pub(crate) registry: Registry,
+    harm: Harm,
     metrics: KeyMetrics,
     servers: Servers,
-    settings: KeySetSettings,
-    /// The same aimed at a name that does not resolve, or trusting nobody.
-    astray: KeySetSettings,
     led_astray: Arc<Mutex<bool>>,
-    through_switch: bool,
-    _folder: tempfile::TempDir,
+    shutdown: Shutdown,
 }
 
 impl World {
     /// Everything works.
     pub(crate) async fn open(source: Source, harm: Harm) -> Self {
-        let shutdown = Shutdown::new();
-        let accounts = Accounts::new();
+        let (accounts, shutdown) = (Accounts::new(), Shutdown::new());
         introduce(&accounts);
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = matches!(harm, Harm::TlsGate(_) | Harm::Distrust).then(Certificate::new);
-        let tls = certificate.as_ref().map(|made| &made.acceptor);
-        let servers = Servers::open(&accounts, KEY_LIFE, tls, &shutdown).await;
-        let mut place = Place::plain(servers.sts, servers.key_server, folder.path());
-        if let Some(made) = &certificate {
-            let ca_file = folder.path().join("ca.pem");
-            std::fs::write(&ca_file, &made.ca_pem).unwrap();
-            place.ca_file = Some(ca_file);
-            place.sts = format!("https://localhost:{}", servers.sts.port());
-            place.key_server = format!("https://localhost:{}", servers.key_server.port());
-        }
-        let deadlines = if waits_for_deadlines(harm) { HASTY } else { PATIENT };
-        let settings = load(&place, source, deadlines);
-        let astray = load(&astray(place, harm), source, deadlines);
+        let tls = matches!(harm, Harm::TlsGate(_) | Harm::Distrust);
+        let servers = Servers::open(source, &accounts, KEY_LIFE, tls, &shutdown).await;
         let mut registry = Registry::new("test", 0);
         let metrics = KeyMetrics::register(registry.room());
         Self {
-            source,
             accounts,
             clock: Clock::system(),
-            shutdown,
             registry,
+            harm,
             metrics,
             servers,
-            settings,
-            astray,
             led_astray: Arc::default(),
-            through_switch: matches!(harm, Harm::Name | Harm::Distrust),
-            _folder: folder,
+            shutdown,
         }
     }
 
-    /// Starts the source's refresher under a name of its own.
-    pub(crate) fn start(&self, set: &str) -> (KeyReader, RefresherHandle) {
-        let settings = KeySetSettings { name: set.to_owned(), ..self.settings.clone() };
-        if !self.through_switch {
-            let started = credential::start(&settings, &self.clock, &self.metrics, &self.shutdown);
-            return started.unwrap();
+    /// The key sets of the source, the first under this name.
+    pub(crate) fn prepare(&self, set: &str) -> Prepared {
+        let place = &self.servers.place;
+        let astray = astray(place.clone(), self.servers.source, self.harm);
+        Prepared { right: self.load(place, set), astray: self.load(&astray, set) }
+    }
+
+    /// Starts the refresher of the source.
+    pub(crate) fn start(&self, set: &str, prepared: Prepared) -> (KeyReader, RefresherHandle) {
+        let Prepared { right, astray } = prepared;
+        let (clock, metrics) = (&self.clock, &self.metrics);
+        if !matches!(self.harm, Harm::Name | Harm::Distrust) {
+            let started = credential::start_all(&right, clock, metrics, &self.shutdown);
+            return started.unwrap().remove(0);
         }
         let switch = Switch {
-            right: self.settings.clone(),
-            astray: self.astray.clone(),
+            set: set.to_owned(),
+            astray,
+            right,
             led_astray: Arc::clone(&self.led_astray),
-            clock: self.clock.clone(),
+            clock: clock.clone(),
         };
+        let settings = switch.right.first().unwrap().refresh.clone();
         let (refresher, reader, handle) = Refresher::new(
             set,
             Box::new(switch),
-            settings.refresh,
-            self.clock.clone(),
-            self.metrics.clone(),
+            settings,
+            clock.clone(),
+            metrics.clone(),
             fastrand::Rng::new(),
         );
         self.shutdown.spawn("key refresher", refresher.run(self.shutdown.clone()));
         (reader, handle)
     }
 
+    fn load(&self, place: &Place, set: &str) -> Vec<KeySetSettings> {
+        let deadlines = if waits_for_deadlines(self.harm) { HASTY } else { PATIENT };
+        let source = self.servers.source;
+        let text = format!("{REFRESH}{deadlines}{}", place.key_set(source, set));
+        place.load(source, &text).unwrap().keys
+    }
+
     /// From now on.
-    pub(crate) fn harm(&self, harm: Harm) {
-        self.servers.harm(harm);
-        *self.led_astray.lock().unwrap() = matches!(harm, Harm::Name | Harm::Distrust);
+    pub(crate) async fn harm(&self) {
+        self.servers.harm(self.harm).await;
+        *self.led_astray.lock().unwrap() = true;
     }
 
     /// Everything works again.
-    pub(crate) fn mend(&self) {
-        self.servers.mend();
+    pub(crate) async fn mend(&self) {
+        self.servers.mend().await;
         *self.led_astray.lock().unwrap() = false;
     }
 
-    /// Where the source asks, as its messages name it.
-    pub(crate) fn endpoint(&self) -> String {
-        let port = match self.source {
-            Source::FederationToken | Source::AssumeRole => self.servers.sts.port(),
-            Source::Http => self.servers.key_server.port(),
-            Source::Static => 0,
-        };
-        format!(":{port}")
+    /// Where the trouble is, as messages name it.
+    pub(crate) fn place_of_trouble(&self) -> String {
+        self.servers.place_of(self.harm)
     }
 
     pub(crate) async fn close(self) {
@@ -163,53 +162,60 @@ impl World {
     }
 }
 
-fn load(place: &Place, source: Source, deadlines: &str) -> KeySetSettings {
-    let text = format!("{REFRESH}{deadlines}{}", place.key_set(source, "default"));
-    place.load(source, &text).unwrap().keys.remove(0)
-}
-
 /// Whether the trouble is the wait for a deadline.
 fn waits_for_deadlines(harm: Harm) -> bool {
     match harm {
         Harm::Gate(mode) | Harm::TlsGate(mode) => mode != Mode::Shut,
         Harm::Server(fault) => matches!(fault, Fault::DripBody(_) | Fault::Slow(_)),
-        Harm::Distrust | Harm::EndsAfter(_) | Harm::Name => false,
+        // The one whose calls are made waits for the one that makes them.
+        Harm::Caller(_) => true,
+        Harm::Distrust | Harm::EndsAfter(_) | Harm::Name | Harm::File(_) => false,
     }
 }
 
-/// The same place where nothing can be asked.
-fn astray(place: Place, harm: Harm) -> Place {
+/// The same place where the server cannot be asked.
+fn astray(mut place: Place, source: Source, harm: Harm) -> Place {
     match harm {
-        // A label longer than DNS allows: every resolver refuses it without asking anybody.
         Harm::Name => {
-            let name = "x".repeat(70);
-            let moved = |url: &str| url.replace("127.0.0.1", &format!("{name}.invalid"));
-            Place { sts: moved(&place.sts), key_server: moved(&place.key_server), ..place }
+            // A label longer than DNS allows: every resolver refuses it without asking anybody.
+            let name = format!("{}.invalid", "x".repeat(70));
+            let url = match source.server() {
+                Some(Service::Sts) => &mut place.sts,
+                Some(Service::KeyServer | Service::Cos) | None => &mut place.key_server,
+            };
+            *url = url.replace("127.0.0.1", &name);
         }
-        Harm::Distrust => Place { ca_file: None, ..place },
-        Harm::Gate(_) | Harm::TlsGate(_) | Harm::Server(_) | Harm::EndsAfter(_) => place,
+        Harm::Distrust => place.ca_file = None,
+        Harm::Gate(_)
+        | Harm::TlsGate(_)
+        | Harm::Server(_)
+        | Harm::EndsAfter(_)
+        | Harm::File(_)
+        | Harm::Caller(_) => {}
     }
+    place
 }
 
 /// A source whose server's name, or authority, is the right one or a wrong one, from one attempt to
 /// the next: neither can be changed under a running source without changing the machine.
 struct Switch {
-    right: KeySetSettings,
-    astray: KeySetSettings,
+    set: String,
+    right: Vec<KeySetSettings>,
+    astray: Vec<KeySetSettings>,
     led_astray: Arc<Mutex<bool>>,
     clock: Clock,
 }
 
 impl KeySource for Switch {
     fn kind(&self) -> &'static str {
-        self.right.source.kind()
+        self.right.first().unwrap().source.kind()
     }
 
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(async {
             let led_astray = *self.led_astray.lock().unwrap();
-            let settings = if led_astray { &self.astray } else { &self.right };
-            match credential::once(settings, &self.clock).await {
+            let sets = if led_astray { &self.astray } else { &self.right };
+            match credential::once_of(sets, &self.set, &self.clock).await {
                 Ok(credential) => Ok(Fetched { credential, request_id: None }),
                 Err(RefreshError::Source(fault)) => Err(fault),
                 Err(other) => Err(SourceError::Unreadable {

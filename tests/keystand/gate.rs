@@ -35,6 +35,7 @@ pub(crate) enum Mode {
 pub(crate) struct Gate {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    applied: watch::Receiver<Mode>,
     /// Keeps the port ours while nobody listens on it.
     _reservation: TcpSocket,
 }
@@ -45,26 +46,30 @@ impl Gate {
         let reservation = socket("127.0.0.1:0".parse().unwrap());
         let address = reservation.local_addr().unwrap();
         let (mode, watched) = watch::channel(Mode::Open);
+        let (applies, applied) = watch::channel(Mode::Open);
         let inside = Arc::new(Inside { server, tls });
         // Listens before anybody can be told the address.
         let listener = socket(address).listen(128).unwrap();
         let ending = shutdown.clone();
         shutdown.spawn("gate", async move {
             tokio::select! {
-                () = keep(address, listener, watched, inside, &ending) => {}
+                () = keep(address, listener, (watched, applies), inside, &ending) => {}
                 () = ending.begun() => {}
             }
         });
-        Self { address, mode, _reservation: reservation }
+        Self { address, mode, applied, _reservation: reservation }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// From now on.
-    pub(crate) fn set(&self, mode: Mode) {
+    /// Returns once it is so.
+    pub(crate) async fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+        // It fails when the gate has ended with the test.
+        let mut applied = self.applied.clone();
+        let (Ok(_) | Err(_)) = applied.wait_for(|applied| *applied == mode).await;
     }
 }
 
@@ -84,7 +89,7 @@ fn socket(address: SocketAddr) -> TcpSocket {
 async fn keep(
     address: SocketAddr,
     mut listener: TcpListener,
-    mut watched: watch::Receiver<Mode>,
+    (mut watched, applies): (watch::Receiver<Mode>, watch::Sender<Mode>),
     inside: Arc<Inside>,
     shutdown: &Shutdown,
 ) {
@@ -93,6 +98,7 @@ async fn keep(
         match mode {
             Mode::Shut => {
                 drop(listener);
+                applies.send_replace(mode);
                 if watched.changed().await.is_err() {
                     return;
                 }
@@ -101,12 +107,14 @@ async fn keep(
                 drop(listener);
                 let deaf = socket(address).listen(0).unwrap();
                 let waiting = fill(address).await;
+                applies.send_replace(mode);
                 if watched.changed().await.is_err() {
                     return;
                 }
                 drop((deaf, waiting));
             }
             Mode::Open | Mode::Mute | Mode::NoAnswer | Mode::HalfHead | Mode::HeadOnly => {
+                applies.send_replace(mode);
                 tokio::select! {
                     accepted = listener.accept() => {
                         if let Ok((stream, _)) = accepted {

@@ -1,5 +1,5 @@
-//! One source's servers: an STS and a key server of the emulator with a gate in front of each, and
-//! the harm that can be done to both.
+//! One source's servers: an STS and a key server of the emulator with a gate in front of each, what
+//! the source reads, and the harm that can be done to all that.
 
 use std::net::SocketAddr;
 
@@ -14,9 +14,12 @@ use cos_auth_proxy::{
     },
     shutdown::Shutdown,
 };
-use tokio_rustls::TlsAcceptor;
 
-use crate::gate::{Gate, Mode};
+use crate::{
+    gate::{Certificate, Gate, Mode},
+    sources::{Place, Source, write_files},
+    spoilt::{Spoilt, replace},
+};
 
 /// What is done to a source.
 #[derive(Clone, Copy, Debug)]
@@ -33,23 +36,31 @@ pub(crate) enum Harm {
     EndsAfter(i64),
     /// The name of the server cannot be resolved.
     Name,
+    /// The file that the source reads for each call.
+    File(Spoilt),
+    /// The server of the key set that makes the calls of this one.
+    Caller(Mode),
 }
 
 pub(crate) struct Servers {
+    pub(crate) source: Source,
     pub(crate) accounts: Accounts,
-    pub(crate) sts: SocketAddr,
-    pub(crate) key_server: SocketAddr,
-    gates: [Gate; 2],
+    pub(crate) place: Place,
+    sts: Gate,
+    key_server: Gate,
     faults: Faults,
     key_life: i64,
+    _folder: tempfile::TempDir,
 }
 
 impl Servers {
-    /// Servers that know `accounts`, whose keys live `key_life` seconds.
+    /// Servers that know `accounts`, whose keys live `key_life` seconds. With `tls` the one that the
+    /// source asks speaks https.
     pub(crate) async fn open(
+        source: Source,
         accounts: &Accounts,
         key_life: u64,
-        tls: Option<&TlsAcceptor>,
+        tls: bool,
         shutdown: &Shutdown,
     ) -> Self {
         accounts.set_key_life(Some(key_life));
@@ -60,36 +71,92 @@ impl Servers {
         let sts = start_sts(who, wrong, log, time, any, shutdown).await.unwrap();
         let (who, wrong, log, time) = shared();
         let key_server = start_key_server(who, wrong, log, time, any, shutdown).await.unwrap();
-        let gates = [sts, key_server].map(|server| Gate::open(server, tls.cloned(), shutdown));
-        let [sts, key_server] = gates.each_ref().map(Gate::address);
-        let key_life = i64::try_from(key_life).unwrap();
-        Self { accounts: accounts.clone(), sts, key_server, gates, faults, key_life }
+
+        let folder = tempfile::tempdir().unwrap();
+        write_files(folder.path());
+        let certificate = tls.then(Certificate::new);
+        let ca_file = certificate.as_ref().map(|made| {
+            let ca_file = folder.path().join("ca.pem");
+            std::fs::write(&ca_file, &made.ca_pem).unwrap();
+            ca_file
+        });
+        let gate = |service, server| {
+            let asked = certificate.as_ref().filter(|_| source.server() == Some(service));
+            let gate = Gate::open(server, asked.map(|made| made.acceptor.clone()), shutdown);
+            let port = gate.address().port();
+            let url = match asked {
+                Some(_) => format!("https://localhost:{port}"),
+                None => format!("http://127.0.0.1:{port}"),
+            };
+            (gate, url)
+        };
+        let (sts, sts_url) = gate(Service::Sts, sts);
+        let (key_server, key_server_url) = gate(Service::KeyServer, key_server);
+        let place = Place {
+            sts: sts_url,
+            key_server: key_server_url,
+            ca_file,
+            folder: folder.path().to_owned(),
+        };
+        let (accounts, key_life) = (accounts.clone(), i64::try_from(key_life).unwrap());
+        Self { source, accounts, place, sts, key_server, faults, key_life, _folder: folder }
     }
 
-    /// From now on. What cannot be done to a server is left to others.
-    pub(crate) fn harm(&self, harm: Harm) {
+    /// From now on. What cannot be done to servers and files is left to others.
+    pub(crate) async fn harm(&self, harm: Harm) {
         match harm {
-            Harm::Gate(mode) | Harm::TlsGate(mode) => self.gates.iter().for_each(|g| g.set(mode)),
+            Harm::Gate(mode) | Harm::TlsGate(mode) => self.gate().set(mode).await,
             Harm::Server(fault) => self.spoil(fault),
             Harm::EndsAfter(percent) => {
                 let now = self.accounts.now_unix(&Clock::system());
                 let end = now.saturating_add_signed(self.key_life * percent / 100);
                 self.spoil(Fault::ExpiresAt(end));
             }
+            Harm::File(spoilt) => {
+                if let Some((file, _)) = self.place.file(self.source) {
+                    spoilt.put(&file);
+                }
+            }
+            Harm::Caller(mode) => self.key_server.set(mode).await,
             Harm::Name | Harm::Distrust => {}
         }
     }
 
     /// Everything works again.
-    pub(crate) fn mend(&self) {
-        self.gates.iter().for_each(|gate| gate.set(Mode::Open));
-        for service in [Service::Sts, Service::KeyServer] {
+    pub(crate) async fn mend(&self) {
+        self.sts.set(Mode::Open).await;
+        self.key_server.set(Mode::Open).await;
+        if let Some(service) = self.source.server() {
             self.faults.clear(service);
+        }
+        if let Some((file, text)) = self.place.file(self.source) {
+            replace(&file, text);
+        }
+    }
+
+    /// Where the harm is done, as messages name it.
+    pub(crate) fn place_of(&self, harm: Harm) -> String {
+        match harm {
+            Harm::File(_) => self.place.file(self.source).unwrap().0.display().to_string(),
+            Harm::Caller(_) => format!(":{}", self.key_server.address().port()),
+            Harm::Gate(_)
+            | Harm::TlsGate(_)
+            | Harm::Distrust
+            | Harm::Server(_)
+            | Harm::EndsAfter(_)
+            | Harm::Name => format!(":{}", self.gate().address().port()),
+        }
+    }
+
+    fn gate(&self) -> &Gate {
+        match self.source.server() {
+            Some(Service::Sts) => &self.sts,
+            Some(Service::KeyServer | Service::Cos) | None => &self.key_server,
         }
     }
 
     fn spoil(&self, fault: Fault) {
-        for service in [Service::Sts, Service::KeyServer] {
+        if let Some(service) = self.source.server() {
             self.faults.until_cleared(service, fault);
         }
     }

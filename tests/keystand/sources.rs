@@ -2,20 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use cos_auth_proxy::{
     config::{self, Inputs, Settings},
-    emulator::accounts::{Account, Accounts, Role},
+    emulator::{
+        accounts::{Account, Accounts, KeyServerRules, Role, WebIdentity},
+        faults::Service,
+    },
 };
 
 pub(crate) const SECRET_ID: &str = "AKIDEXAMPLEEXAMPLEEXAMPLEEXAMPLE0001";
 pub(crate) const SECRET_KEY: &str = "ExampleSecretKeyExampleSecretKey01";
 pub(crate) const BUCKET: &str = "examplebucket-1250000000";
 pub(crate) const REGION: &str = "ap-guangzhou";
-pub(crate) const ROLE: &str = "qcs::cam::uin/100000000001:roleName/cos-sidecar";
+const ROLE: &str = "qcs::cam::uin/100000000001:roleName/cos-sidecar";
+const PROVIDER: &str = "tke-cluster-1";
+/// What the platform writes into the file of a pod, and a team into that of its key server.
+pub(crate) const IDENTITY_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.ExampleIdentityToken.signature";
+pub(crate) const BEARER_TOKEN: &str = "ExampleBearerToken0123456789";
 
 /// The sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,21 +29,63 @@ pub(crate) enum Source {
     Static,
     FederationToken,
     AssumeRole,
+    /// `assume-role` with the key of another key set, whose source is `http`.
+    AssumeRoleVia,
+    WebIdentity,
+    InstanceRole,
     Http,
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Static, Self::FederationToken, Self::AssumeRole, Self::Http];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Static,
+        Self::FederationToken,
+        Self::AssumeRole,
+        Self::AssumeRoleVia,
+        Self::WebIdentity,
+        Self::InstanceRole,
+        Self::Http,
+    ];
 
-    /// Its name in `config.toml`.
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in `config.toml`, logs and status.
+    pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Static => "static",
             Self::FederationToken => "federation-token",
-            Self::AssumeRole => "assume-role",
+            Self::AssumeRole | Self::AssumeRoleVia => "assume-role",
+            Self::WebIdentity => "web-identity",
+            Self::InstanceRole => "instance-role",
             Self::Http => "http",
         }
+    }
+
+    /// A name of its own.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRoleVia => "assume-role-via",
+            Self::Static
+            | Self::FederationToken
+            | Self::AssumeRole
+            | Self::WebIdentity
+            | Self::InstanceRole
+            | Self::Http => self.kind(),
+        }
+    }
+
+    /// The server that it asks.
+    pub(crate) fn server(self) -> Option<Service> {
+        match self {
+            Self::Static => None,
+            Self::FederationToken | Self::AssumeRole | Self::AssumeRoleVia | Self::WebIdentity => {
+                Some(Service::Sts)
+            }
+            Self::InstanceRole | Self::Http => Some(Service::KeyServer),
+        }
+    }
+
+    /// Whether each call gives another key: not so where a key stands still for a while.
+    pub(crate) fn has_a_new_key_for_each_call(self) -> bool {
+        !matches!(self, Self::Static | Self::InstanceRole)
     }
 
     /// Whether it ever gives another key than its first.
@@ -47,54 +95,81 @@ impl Source {
 }
 
 /// Where the stand-ins are, and a folder for what a source reads.
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// `https://localhost:PORT` or `http://127.0.0.1:PORT` of an STS.
     pub(crate) sts: String,
     /// The same of a key server.
     pub(crate) key_server: String,
-    /// What https servers are trusted by.
+    /// What the server that is asked is trusted by.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) folder: PathBuf,
 }
 
 impl Place {
-    /// Plain HTTP to these servers.
-    pub(crate) fn plain(sts: SocketAddr, key_server: SocketAddr, folder: &Path) -> Self {
-        Self {
-            sts: format!("http://{sts}"),
-            key_server: format!("http://{key_server}"),
-            ca_file: None,
-            folder: folder.to_owned(),
+    /// The file that a source reads for each call, and what is in it.
+    pub(crate) fn file(&self, source: Source) -> Option<(PathBuf, &'static str)> {
+        match source {
+            Source::WebIdentity => Some((self.folder.join("identity"), IDENTITY_TOKEN)),
+            Source::Http => Some((self.folder.join("bearer"), BEARER_TOKEN)),
+            Source::Static
+            | Source::FederationToken
+            | Source::AssumeRole
+            | Source::AssumeRoleVia
+            | Source::InstanceRole => None,
         }
     }
 
     /// `config.toml` of a key set called `set`, without the settings that all sources share.
     pub(crate) fn key_set(&self, source: Source, set: &str) -> String {
-        let mut lines = vec![format!("[keys.{set}]"), format!("source = \"{}\"", source.name())];
+        let mut lines = vec![format!("[keys.{set}]"), format!("source = \"{}\"", source.kind())];
         let mut add = |name: &str, value: &str| lines.push(format!("{name} = \"{value}\""));
-        match source {
-            Source::Static => {}
-            Source::FederationToken => add("endpoint", &self.sts),
-            Source::AssumeRole => {
-                add("endpoint", &self.sts);
-                add("role_arn", ROLE);
-                add("session_name", "reports-7");
-            }
-            Source::Http => add("endpoint", &format!("{}/sts?shape=B", self.key_server)),
+        let key_server = format!("{}/sts?shape=B", self.key_server);
+        if source.server() == Some(Service::Sts) {
+            add("endpoint", &self.sts);
         }
-        if let (Some(ca_file), true) = (&self.ca_file, source != Source::Static) {
+        match source {
+            Source::Static | Source::FederationToken | Source::WebIdentity => {}
+            Source::AssumeRole => add("role_arn", ROLE),
+            Source::AssumeRoleVia => {
+                add("role_arn", ROLE);
+                add("via", &format!("{set}-caller"));
+            }
+            Source::InstanceRole => add("endpoint", &self.key_server),
+            Source::Http => {
+                add("endpoint", &key_server);
+                add("bearer_token_file", &self.folder.join("bearer").display().to_string());
+            }
+        }
+        if let (Some(ca_file), Some(_)) = (&self.ca_file, source.server()) {
             add("ca_file", &ca_file.display().to_string());
+        }
+        if source == Source::AssumeRoleVia {
+            let bearer = self.folder.join("bearer");
+            lines.push(format!(
+                "[keys.{set}-caller]\nsource = \"http\"\nendpoint = \"{key_server}\"\n\
+                 bearer_token_file = \"{}\"",
+                bearer.display()
+            ));
         }
         lines.join("\n") + "\n"
     }
 
     /// The environment in which that configuration is read.
-    pub(crate) fn environment(&self, source: Source) -> BTreeMap<String, String> {
+    fn environment(&self, source: Source) -> BTreeMap<String, String> {
+        let key = [("TENCENTCLOUD_SECRET_ID", SECRET_ID), ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY)];
+        let identity = self.folder.join("identity").display().to_string();
+        // As the pod-identity-webhook of TKE sets them.
+        let pod = [
+            ("TKE_REGION", REGION),
+            ("TKE_PROVIDER_ID", PROVIDER),
+            ("TKE_ROLE_ARN", ROLE),
+            ("TKE_WEB_IDENTITY_TOKEN_FILE", &identity),
+        ];
         let given: &[(&str, &str)] = match source {
-            Source::Http => &[],
-            Source::Static | Source::FederationToken | Source::AssumeRole => {
-                &[("TENCENTCLOUD_SECRET_ID", SECRET_ID), ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY)]
-            }
+            Source::Static | Source::FederationToken | Source::AssumeRole => &key,
+            Source::WebIdentity => &pod,
+            Source::AssumeRoleVia | Source::InstanceRole | Source::Http => &[],
         };
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -116,4 +191,17 @@ impl Place {
 pub(crate) fn introduce(accounts: &Accounts) {
     accounts.add_account(Account::example(SECRET_ID, SECRET_KEY));
     accounts.add_role(Role::unlimited(ROLE));
+    accounts.add_web_identity(WebIdentity {
+        provider_id: PROVIDER.to_owned(),
+        token: IDENTITY_TOKEN.to_owned(),
+        role_arn: ROLE.to_owned(),
+    });
+    let bearer = Some(BEARER_TOKEN.to_owned());
+    accounts.set_key_server_rules(KeyServerRules { bearer, policy: None });
+}
+
+/// Writes the files that the sources read.
+pub(crate) fn write_files(folder: &Path) {
+    std::fs::write(folder.join("identity"), format!("{IDENTITY_TOKEN}\n")).unwrap();
+    std::fs::write(folder.join("bearer"), format!("{BEARER_TOKEN}\n")).unwrap();
 }

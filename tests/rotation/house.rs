@@ -1,6 +1,6 @@
 //! A whole proxy on a thread of its own, started from `config.toml` as a user's would be.
 
-use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use cos_auth_proxy::{
     app::{App, ExitReason, StatusReader, Stop},
@@ -29,7 +29,7 @@ service_endpoint = "http://service.cos.myqcloud.com"
 
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
-    status: StatusReader,
+    pub(crate) view: View,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<ExitReason>,
 }
@@ -48,28 +48,8 @@ impl House {
             let running = app.run(Clock::system(), None, Told(Some(stopped)));
             runtime.unwrap().block_on(running).unwrap()
         });
-        Self { address, status: watched.await.unwrap(), stop, thread }
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        (self.status)()
-    }
-
-    /// Keys that became the current one, in all key sets.
-    pub(crate) fn swaps(&self) -> u64 {
-        self.status().keys.iter().map(|keys| keys.swaps).sum()
-    }
-
-    /// Waits for the first key.
-    pub(crate) async fn until_ready(&self, patience: Duration) {
-        let ready = async {
-            while !self.status().keys.iter().all(|keys| keys.usable) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(patience, ready).await.is_err() {
-            panic!("no first key: {:#?}", self.status());
-        }
+        let view = View(Arc::new(watched.await.unwrap()));
+        Self { address, view, stop, thread }
     }
 
     /// Drains; how the process would end.
@@ -77,6 +57,29 @@ impl House {
         drop(self.stop);
         let thread = self.thread;
         tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap()
+    }
+}
+
+/// Looks at a proxy.
+#[derive(Clone)]
+pub(crate) struct View(Arc<StatusReader>);
+
+impl View {
+    fn status(&self) -> Status {
+        (self.0)()
+    }
+
+    /// Keys that became the current one, in all key sets.
+    pub(crate) fn swaps(&self) -> u64 {
+        self.status().keys.iter().map(|keys| keys.swaps).sum()
+    }
+
+    /// Waits until every key set has a key and its last attempt succeeded.
+    pub(crate) async fn until_well(&self) {
+        let well = || self.status().keys.iter().all(|k| k.usable && k.last_error.is_none());
+        while !well() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

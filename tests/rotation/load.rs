@@ -21,9 +21,9 @@ use crate::{
 /// Between two rounds of a worker, so that many proxies share a small machine.
 const BREATH: Duration = Duration::from_millis(40);
 /// One slow transfer takes longer than a key lives.
-const SLOW_PIECES: usize = 40;
+const SLOW_PIECES: usize = 70;
 const SLOW_PAUSE: Duration = Duration::from_millis(200);
-const SLOW_FRAME: Duration = Duration::from_millis(50);
+const SLOW_FRAME: Duration = Duration::from_millis(100);
 
 /// What the workers of one proxy have done.
 #[derive(Default)]
@@ -165,7 +165,7 @@ impl Worker {
     /// An upload that outlasts its key.
     async fn slow_up(&mut self) -> Result<(), String> {
         let key = format!("/{}/slow/up", self.folder);
-        let content = self.content(SLOW_PIECES * 500);
+        let content = self.content(SLOW_PIECES * 300);
         let body = Paced::in_pieces(content.clone(), content.len() / SLOW_PIECES, SLOW_PAUSE);
         let line = format!("PUT {key}");
         let answer = self.client.exchange(&line, &[], body, Duration::ZERO).await?;

@@ -15,22 +15,22 @@ use crate::{
     house::{House, SETTINGS},
     load::{Job, Tally, Worker},
     servers::Servers,
-    sources::{Place, Source},
+    sources::Source,
     trouble,
 };
 
 /// Seconds that each key lives: more than a trouble and the attempt it spoils take together.
-const KEY_LIFE: u64 = 6;
+const KEY_LIFE: u64 = 12;
 /// The first key, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A new key 0.1 to 0.25 s after the one before; what failed is tried again within moments.
+/// A new key 0.1 to 0.24 s after the one before; what failed is tried again within moments.
 const REFRESH: &str = r#"
 [shutdown]
 grace = "60s"
 [refresh]
-from = 0.02
-to = 0.04
+from = 0.01
+to = 0.02
 floor = "100ms"
 least_remaining_life = "2s"
 connect_timeout = "500ms"
@@ -57,7 +57,6 @@ pub(crate) struct Proof {
     troubles: Arc<AtomicU64>,
     /// Ends the troubles, and the workers once they are between two rounds.
     shutdown: Shutdown,
-    _folder: tempfile::TempDir,
 }
 
 impl Proof {
@@ -69,16 +68,18 @@ impl Proof {
         parent: &Shutdown,
     ) -> Self {
         let shutdown = Shutdown::new();
-        let servers = Servers::open(emulator.accounts(), KEY_LIFE, None, parent).await;
-        let folder = tempfile::tempdir().unwrap();
-        let place = Place::plain(servers.sts, servers.key_server, folder.path());
+        // https in front of one of them: it takes the processor most of its time.
+        let tls = source == Source::AssumeRole;
+        emulator.accounts().set_instance_key_age(Some(1));
+        let servers = Servers::open(source, emulator.accounts(), KEY_LIFE, tls, parent).await;
         let text = format!(
             "{SETTINGS}connect_to = \"{}\"\n{REFRESH}{}",
             emulator.cos_address(),
-            place.key_set(source, "default")
+            servers.place.key_set(source, "default")
         );
-        let house = House::open(place.load(source, &text).unwrap()).await;
-        house.until_ready(PATIENCE).await;
+        let house = House::open(servers.place.load(source, &text).unwrap()).await;
+        let ready = tokio::time::timeout(PATIENCE, house.view.until_well()).await;
+        assert!(ready.is_ok(), "{source:?}: no first key");
 
         let mut dice = fastrand::Rng::with_seed(seed);
         let (tally, troubles) = (Arc::<Tally>::default(), Arc::default());
@@ -88,13 +89,13 @@ impl Proof {
             shutdown.spawn("worker", worker.work(job));
         }
         let (count, ending) = (Arc::clone(&troubles), shutdown.clone());
-        let making = trouble::make(source, Arc::new(servers), dice, count, ending);
+        let making = trouble::make(servers, house.view.clone(), dice, count, ending);
         shutdown.spawn("troubles", making);
-        Self { source, tally, house, troubles, shutdown, _folder: folder }
+        Self { source, tally, house, troubles, shutdown }
     }
 
     pub(crate) fn swaps(&self) -> u64 {
-        self.house.swaps()
+        self.house.view.swaps()
     }
 
     /// No worker begins another round, no other trouble comes.
@@ -111,7 +112,7 @@ impl Proof {
         let summary = format!(
             "{name}: {} requests, {} swaps, {} troubles, {} failures",
             self.tally.requests(),
-            self.house.swaps(),
+            self.house.view.swaps(),
             self.troubles.load(Ordering::Relaxed),
             failures.len(),
         );

@@ -11,13 +11,14 @@ use std::{
 use cos_auth_proxy::shutdown::Shutdown;
 
 use crate::{
+    house::View,
     servers::{Harm, Servers},
     sources::Source,
     table::{self, Cell},
 };
 
 /// Between two troubles, in milliseconds.
-const CALM: std::ops::Range<u64> = 300..1500;
+const CALM: std::ops::Range<u64> = 100..1000;
 /// How long one lasts: with the attempt it spoils, well below the life a key has left.
 const BURST: std::ops::Range<u64> = 50..1500;
 
@@ -30,28 +31,29 @@ fn troubles(source: Source) -> Vec<Harm> {
     table::rows(source).into_iter().filter_map(harm).collect()
 }
 
-/// Troubles until `shutdown` begins; counts them.
+/// Troubles until `shutdown` begins; counts them. The next one comes when the one before is over, which
+/// may be an attempt later.
 pub(crate) async fn make(
-    source: Source,
-    servers: Arc<Servers>,
+    servers: Servers,
+    view: View,
     mut dice: fastrand::Rng,
     count: Arc<AtomicU64>,
     shutdown: Shutdown,
 ) {
-    let troubles = troubles(source);
-    while let Some(harm) = dice.choice(&troubles) {
-        for (spoilt, span) in [(false, CALM), (true, BURST)] {
-            if spoilt {
-                servers.harm(*harm);
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-            let ended =
-                tokio::time::timeout(Duration::from_millis(dice.u64(span)), shutdown.begun());
-            let ended = ended.await.is_ok();
-            servers.mend();
-            if ended {
-                return;
-            }
+    let troubles = troubles(servers.source);
+    let one_after_the_other = async {
+        while let Some(harm) = dice.choice(&troubles) {
+            view.until_well().await;
+            tokio::time::sleep(Duration::from_millis(dice.u64(CALM))).await;
+            servers.harm(*harm).await;
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(dice.u64(BURST))).await;
+            servers.mend().await;
         }
+    };
+    tokio::select! {
+        () = one_after_the_other => {}
+        () = shutdown.begun() => {}
     }
+    servers.mend().await;
 }
