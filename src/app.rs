@@ -4,6 +4,7 @@ mod limits;
 mod one_key;
 mod online;
 mod orders;
+mod own_key;
 
 use std::{
     fmt,
@@ -33,11 +34,12 @@ use crate::{
     server::{ListenAddress, Listener},
     shutdown::Shutdown,
     telemetry::{Health, Telemetry},
-    transport::{self, BindError, Parts, Transport},
+    transport::{self, BindError, Parts, SignatureErrors, Transport},
 };
 
 pub use one_key::{KeyForm, NoSingleKey, one_key};
 pub use online::check_online;
+pub use own_key::OwnKey;
 
 /// This version, as `version`, `status` and `build_info` tell it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -248,11 +250,13 @@ impl App {
             let serving = Arc::clone(&endpoint).serve(listener, shutdown.clone());
             shutdown.spawn("key endpoint", log_failure("key endpoint", serving));
         }
+        let signature_errors = SignatureErrors::default();
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys: readers.clone(),
             clock: clock.clone(),
             meters: Arc::clone(&meters),
+            signature_errors: signature_errors.clone(),
             scheme: usual_scheme(&settings),
         })?;
 
@@ -262,6 +266,7 @@ impl App {
             readers,
             meters,
             draining: Arc::default(),
+            signature_errors,
             started_at: clock.now(),
             clock,
         };
@@ -320,6 +325,7 @@ struct View {
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
     draining: Arc<AtomicBool>,
+    signature_errors: SignatureErrors,
     started_at: Timestamp,
     clock: Clock,
 }

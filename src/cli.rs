@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod explain;
 mod help;
 mod keys;
 mod operator;
@@ -98,6 +99,7 @@ pub fn main(
             keys::once(&inputs, name.as_deref(), format, force, terminal)
         }
         Command::Quit => ask(&inputs, &operator::Order::Quit, terminal),
+        Command::ExplainSignature(asked) => explain::explain(&asked, &inputs, terminal),
         Command::Healthcheck => ask(&inputs, &operator::Order::Healthcheck, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -18,6 +18,7 @@ mod refresh;
 mod settings;
 mod show;
 mod summary;
+mod tool_files;
 mod upstream;
 mod value;
 

@@ -5,6 +5,7 @@
 //! (`accept`) are pure.
 
 mod accept;
+mod cache;
 mod chain;
 mod covers;
 mod endpoint;
@@ -28,6 +29,7 @@ mod settings_check;
 mod settings_local;
 mod shape;
 mod source;
+mod source_identity;
 mod start;
 mod status;
 mod store;
@@ -55,10 +57,12 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, RoleParent, SourceSettings, StaticSettings,
     StsSettings,
 };
-pub use settings_check::SettingProblem;
+pub use settings_check::{SettingProblem, short_life};
 pub use settings_local::ExecSettings;
 pub use shape::{KeyShape, write_key};
-pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
+pub use source::{
+    Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, NoKeyThere, Renewal,
+};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};

@@ -39,6 +39,8 @@ pub use metrics::KeyEndpointMetrics;
 pub struct KeyEndpointSettings {
     /// Where to listen, loopback or a unix socket; empty: nowhere. `key_endpoint.address`
     pub address: Vec<ListenAddress>,
+    /// Mode of its unix sockets. `key_endpoint.socket_mode`
+    pub socket_mode: u32,
     /// What it speaks. `key_endpoint.shapes`
     pub shapes: Vec<Shape>,
     /// The key sets that are handed out, the first one to whoever names none. `key_endpoint.keys`
@@ -48,7 +50,7 @@ pub struct KeyEndpointSettings {
     pub bearer_token_file: Option<PathBuf>,
     /// By how much the end that is told is earlier than the key's own. `key_endpoint.margin`
     pub margin: Duration,
-    /// How long a request waits for a key. `keys.wait`
+    /// How long a request waits for a key, but not more than 1.5 s. `keys.wait`
     pub wait: Duration,
 }
 
@@ -85,6 +87,8 @@ pub struct HandedOut {
 
 // Requests may wait some seconds for a key, so more of them are open than on other services.
 const CONNECTIONS: usize = 256;
+/// Clients of metadata give up after two seconds: nobody is held longer than this.
+const LONGEST_HOLD: Duration = Duration::from_millis(1500);
 /// Longest body: a scope.
 const BODY_BYTES: usize = 16 * 1024;
 /// Time for a body to arrive.
@@ -120,7 +124,7 @@ impl KeyEndpoint {
             if !address.is_local() {
                 return Err(KeyEndpointError::NotLocal { address: address.clone() });
             }
-            Listener::bind(address)
+            Listener::bind_open_to(address, settings.socket_mode)
                 .map_err(|error| KeyEndpointError::Bind { address: address.clone(), error })
         };
         settings.address.iter().map(bind).collect()
@@ -138,7 +142,7 @@ impl KeyEndpoint {
             shapes: settings.shapes.clone(),
             sets,
             bearer: settings.bearer_token_file.clone().map(Bearer::new),
-            terms: Terms { margin: settings.margin, wait: settings.wait },
+            terms: Terms { margin: settings.margin, wait: settings.wait.min(LONGEST_HOLD) },
             clock,
             metrics,
         })
@@ -238,7 +242,7 @@ impl KeyEndpoint {
         set: &HandedOut,
         wanted: &[crate::credential::Permission],
     ) -> Result<Offered, Refusal> {
-        let key = set.narrowing.key(wanted).await.map_err(not_narrowed)?;
+        let key = set.narrowing.key(wanted).await.map_err(|fault| not_narrowed(&fault))?;
         let expires_at = self.terms.narrowed(&key, self.clock.now())?;
         Ok(Offered { key, expires_at })
     }
@@ -285,14 +289,14 @@ fn foreign(foreign: Foreign) -> Refusal {
     }
 }
 
-fn not_narrowed(fault: NotNarrowed) -> Refusal {
+fn not_narrowed(fault: &NotNarrowed) -> Refusal {
     let text = fault.to_string();
     match fault {
         NotNarrowed::Source { .. } | NotNarrowed::NotCovered(_) => {
             Refusal::new(Why::ScopeNotAllowed, text)
         }
-        NotNarrowed::NoKey { retry_in, .. } => Refusal::later(Why::NoKey, text, retry_in),
-        NotNarrowed::Limited { retry_in } => Refusal::later(Why::TooManyScopes, text, retry_in),
+        NotNarrowed::NoKey { retry_in, .. } => Refusal::later(Why::NoKey, text, *retry_in),
+        NotNarrowed::Limited { retry_in } => Refusal::later(Why::TooManyScopes, text, *retry_in),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod credential;
 pub mod demo;
 #[cfg(feature = "demo")]
 pub mod emulator;
+pub mod explain;
 pub mod http1;
 pub mod key_endpoint;
 pub mod log;

@@ -450,7 +450,6 @@ fn names_of_a_later_version_are_refused_unless_they_say_the_default() {
     for (file, path) in [
         ("[keys]\non_expired = \"try\"\n", "keys.on_expired"),
         ("[limits]\nreplay_body_bytes = \"1MiB\"\n", "limits.replay_body_bytes"),
-        ("[key_endpoint]\naddress = \"127.0.0.1:9003\"\n", "key_endpoint.address"),
         ("[keys.default]\ncache_file = \"/run/key\"\n", "keys.default.cache_file"),
     ] {
         let told = problems(file);

@@ -30,6 +30,7 @@ const TABLE: &[Row] = &[
     row("metrics", &[]),
     row("http1", &[]),
     row("sign", &["secret", "clock"]),
+    row("explain", &["sign::canonical", "sign::strict"]),
     row("server", &["shutdown"]),
     row("credential", &["secret", "clock", "sign::tc3", "metrics", "shutdown"]),
     row(
@@ -51,6 +52,7 @@ const TABLE: &[Row] = &[
         "transport",
         &[
             "proxy",
+            "explain",
             "http1",
             "credential::KeyReader",
             "credential::Credential",
@@ -102,7 +104,9 @@ const TABLE: &[Row] = &[
             "credential::Refresher",
             "credential::channel",
             "credential::start",
+            "credential::start_all",
             "credential::once",
+            "credential::once_of",
             "proxy::Gate",
             "proxy::Composer",
             "server::Listener",
@@ -121,6 +125,7 @@ const TABLE: &[Row] = &[
             "metrics",
             "http1",
             "sign",
+            "explain",
             "server",
             "credential",
             "proxy",
@@ -147,7 +152,7 @@ const TABLE: &[Row] = &[
             "clock",
         ],
     ),
-    row("cli", &["config", "app", "demo", "log", "shutdown", "clock"]),
+    row("cli", &["config", "app", "demo", "explain", "log", "shutdown", "clock"]),
     row("main", &["cli", "config::ProcessEnvironment"]),
 ];
 
@@ -160,6 +165,7 @@ const EXPOSERS: &[&str] = &[
     // Credentials of the control plane's own requests.
     "credential/source/sts_client.rs",
     "credential/source/http.rs",
+    "credential/source/web_identity.rs",
     // Copies a configured key into the credential it hands out.
     "credential/source/fixed.rs",
     // The one door through which a whole key leaves in clear.
@@ -169,6 +175,8 @@ const EXPOSERS: &[&str] = &[
 /// Files that may call `reveal(`: those that hand a whole key on.
 const REVEALERS: &[&str] = &[
     "credential/reveal.rs",
+    // Writes the key of a key set into the file that its settings name.
+    "credential/cache.rs",
     // The shapes of the key endpoint and of `keys once`.
     "credential/shape.rs",
 ];

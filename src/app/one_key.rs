@@ -80,7 +80,10 @@ fn chosen<'a>(
     name: Option<&str>,
 ) -> Result<&'a KeySetSettings, NoSingleKey> {
     let known = || sets.iter().map(|set| set.name.clone()).collect();
-    match (name, sets) {
+    // A key that only makes calls for another key set is nobody's by default.
+    let only_calls = |set: &&KeySetSettings| sets.iter().any(|s| s.via() == Some(&set.name));
+    let usual: Vec<_> = sets.iter().filter(|set| !only_calls(set)).collect();
+    match (name, usual.as_slice()) {
         (None, [only]) => Ok(only),
         (None, _) => Err(NoSingleKey::WhichKeys { known: known() }),
         (Some(name), _) => {

@@ -40,6 +40,10 @@ pub(super) fn actions(
             let log = log.as_ref().ok_or("the logs of this process are not its own")?;
             log.set_level(text).map_err(|error| error.to_string())
         }),
+        last_signature_error: Box::new({
+            let errors = view.signature_errors.clone();
+            move || errors.last()
+        }),
         status: Box::new(move || view.status()),
     }
 }

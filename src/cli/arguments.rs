@@ -3,7 +3,8 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -100,6 +101,9 @@ pub(super) enum Command {
     },
     /// End a running proxy once its requests are done
     Quit,
+    /// Show why COS refused the signature of a request
+    #[command(after_help = help::AFTER_EXPLAIN)]
+    ExplainSignature(Explain),
     /// Succeed if a running proxy is ready, for container health checks
     Healthcheck,
     /// Print the configuration in force
@@ -142,6 +146,29 @@ pub(super) enum KeyFormat {
     Json,
     /// AWS credential process, version 1
     CredentialProcess,
+}
+
+/// Which failed request to explain, and how.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The last one that the running proxy met
+    #[arg(long)]
+    pub(super) last: bool,
+    /// The one in a curl trace or in the proxy's log; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Its request line and headers
+    #[arg(long, value_name = "FILE")]
+    pub(super) request: Option<PathBuf>,
+    /// COS's XML error to it
+    #[arg(long, value_name = "FILE")]
+    pub(super) error: Option<PathBuf>,
+    /// Test whether the configured key signed it
+    #[arg(long)]
+    pub(super) check_key: bool,
+    /// As JSON, with both strings whole
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The command with the everyday flags only, for help and completions.
@@ -258,7 +285,8 @@ fn unknown_flag(typed: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .chain(others.map(str::to_owned))
-        .chain(["sources", "timeout", "format", "force"].map(str::to_owned))
+        .chain(["sources", "timeout", "format", "force", "last", "check-key"].map(str::to_owned))
+        .chain(["request", "error"].map(str::to_owned))
         .chain(settings)
         .collect();
     let near = nearest(name, known.iter().map(String::as_str)).map(|name| format!("--{name}"));

@@ -19,12 +19,25 @@ pub(super) fn key_endpoint(
     let problems = if on { problems } else { &mut ignored };
     KeyEndpointSettings {
         address,
+        socket_mode: socket_mode(layers, problems),
         shapes: shapes(layers, problems),
         keys: keys(layers, sets, problems),
         bearer_token_file: readable(layers, "key_endpoint.bearer_token_file", problems),
         margin: layers.span("key_endpoint.margin"),
         wait: layers.span("keys.wait"),
     }
+}
+
+fn socket_mode(layers: &Layers, problems: &mut Problems) -> u32 {
+    let path = "key_endpoint.socket_mode";
+    let mode = layers.text(path).and_then(|text| u32::from_str_radix(&text, 8).ok());
+    let mode = mode.unwrap_or(0o600);
+    if mode & 0o007 != 0 && layers.text("key_endpoint.bearer_token_file").is_none() {
+        let text = "lets every user of the host ask for keys: set key_endpoint.bearer_token_file \
+                    too, or say \"0660\"";
+        problems.add_value(path, &layers.origin(path), text);
+    }
+    mode
 }
 
 fn shapes(layers: &Layers, problems: &mut Problems) -> Vec<Shape> {
@@ -81,8 +94,5 @@ fn keys(layers: &Layers, sets: &[KeySetSettings], problems: &mut Problems) -> Ve
 }
 
 fn is_permanent(source: &SourceSettings) -> bool {
-    match source {
-        SourceSettings::Static(settings) => settings.key.token.is_none(),
-        _ => false,
-    }
+    matches!(source, SourceSettings::Static(settings) if settings.key.token.is_none())
 }

@@ -96,11 +96,11 @@ pub const SETTINGS: &[Setting] = &[
     now("keys.*.body", Text, "", "http: sent with POST"),
     now("keys.*.bearer_token_file", Path, "", "http: file with a bearer token"),
     now("keys.*.ca_file", Path, "", "trusted for the source's server"),
-    later("keys.*.path", Path, "", "file: watched"),
-    later("keys.*.format", Choice(&["auto", "json", "env", "ini"]), "auto", "file: its form"),
-    later("keys.*.command", List, "", "exec: absolute path and arguments"),
-    now("keys.*.timeout", Span, "", "http: instead of refresh.attempt_timeout"),
-    later("keys.*.cache_file", Path, "", "keeps the key over a restart"),
+    now("keys.*.path", Path, "", "file: watched"),
+    now("keys.*.format", Choice(&["auto", "json", "env", "ini"]), "auto", "file: its form"),
+    now("keys.*.command", List, "", "exec: absolute path and arguments"),
+    now("keys.*.timeout", Span, "", "http: instead of refresh.attempt_timeout; exec: 30s"),
+    now("keys.*.cache_file", Path, "", "keeps the key over a restart"),
     now("refresh.from", Share, "0.5", "refresh after this share of a key's life"),
     now("refresh.to", Share, "0.7", "and before this share"),
     now("refresh.floor", Span, "30s", "never sooner after a key came"),
@@ -141,6 +141,7 @@ pub const SETTINGS: &[Setting] = &[
     later("route[].allow", List, "", "groups or CAM actions"),
     later("route[].keys", Text, "default", "the key set to sign with"),
     now("key_endpoint.address", Addresses, "", "hands out keys: loopback or unix"),
+    now("key_endpoint.socket_mode", Choice(SOCKET_MODES), "0600", "mode of its unix sockets"),
     now("key_endpoint.shapes", List, "metadata,sts", "replies to speak"),
     now("key_endpoint.keys", List, "default", "the key sets to hand out"),
     now("key_endpoint.bearer_token_file", Path, "", "file with the token that is asked for"),
@@ -151,13 +152,13 @@ pub const SETTINGS: &[Setting] = &[
     now("shutdown.grace", Span, "25s", "running requests may end in this time"),
 ];
 
+const SOCKET_MODES: &[&str] = &["0600", "0660", "0666"];
 const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
 
 /// Sources of this version.
-pub const AVAILABLE_SOURCES: &[&str] =
-    &["auto", "static", "federation-token", "assume-role", "http", "web-identity", "instance-role"];
+pub const AVAILABLE_SOURCES: &[&str] = SOURCES;
 
-/// All names of sources; those of a later version are refused by name.
+/// All names of sources.
 pub const SOURCES: &[&str] = &[
     "auto",
     "static",

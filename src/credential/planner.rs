@@ -152,26 +152,13 @@ impl Planner {
 
     /// The attempt gave a key that is now the current one.
     pub fn swapped(&mut self, key: &Credential, now: Moment, draw: impl FnOnce() -> f64) {
-        let settings = &self.settings;
-        let spread = draw();
-        let drawn_at =
-            key.expires_at.map(|end| schedule::refresh_at(key.received_at, end, spread, settings));
-        let next = match (self.renewal, drawn_at) {
-            (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(drawn_at)) => Some(drawn_at),
-            (Renewal::AheadOfExpiry, None) => {
-                Some(now.at + schedule::unchanged_delay(None, spread, settings))
-            }
-            (Renewal::Polled, drawn_at) => {
-                let remaining = key.remaining(now.at);
-                Some(schedule::poll_at(now.at, drawn_at, remaining, spread, settings))
-            }
-        };
+        let asks_again = self.renewal != Renewal::Never;
+        let drawn = asks_again.then(|| self.drawn(key, now.at, draw()));
         self.distrusted = false;
         self.was_usable = true;
         self.failures = 0;
-        self.refresh_at = next.map(|next| drawn_at.unwrap_or(next));
-        self.plan(next, now);
+        self.refresh_at = drawn.map(|(refresh_at, _)| refresh_at);
+        self.plan(drawn.map(|(_, next)| next), now);
     }
 
     /// The attempt gave the key that is held already.
@@ -231,6 +218,21 @@ impl Planner {
             }
         }
         Look { usable, ran_out }
+    }
+
+    /// When a key that came just now is to be renewed, and when to ask before that.
+    fn drawn(&self, key: &Credential, now: Timestamp, spread: f64) -> (Timestamp, Timestamp) {
+        let settings = &self.settings;
+        let Some(end) = key.expires_at else {
+            let at = now + schedule::unchanged_delay(None, spread, settings);
+            return (at, at);
+        };
+        let refresh_at = schedule::refresh_at(key.received_at, end, spread, settings);
+        if self.renewal != Renewal::Polled {
+            return (refresh_at, refresh_at);
+        }
+        let remaining = key.remaining(now);
+        (refresh_at, schedule::poll_at(now, Some(refresh_at), remaining, spread, settings))
     }
 
     fn retry_delay(

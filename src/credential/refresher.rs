@@ -10,6 +10,7 @@ use crate::{
 use super::{
     KeyReader, KeyWriter, RefreshSettings,
     accept::{self, Verdict},
+    cache::KeyCache,
     error::SourceError,
     handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
@@ -30,6 +31,7 @@ pub struct Refresher {
     metrics: KeyMetrics,
     dice: fastrand::Rng,
     commands: mpsc::Receiver<Answer>,
+    cache: Option<KeyCache>,
     planner: Planner,
 }
 
@@ -95,8 +97,16 @@ impl Refresher {
             metrics,
             dice,
             commands,
+            cache: None,
         };
         (refresher, reader, handle)
+    }
+
+    /// Begins with the key that `cache` kept, and keeps each new one there.
+    #[must_use]
+    pub(super) fn keeping_in(mut self, cache: Option<KeyCache>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Asks, swaps, sleeps, until shutdown begins. An attempt under way is then given up.
@@ -109,8 +119,10 @@ impl Refresher {
 
     async fn keep_fresh(&mut self) {
         self.look_at_clock();
-        // Its outcome is in the log, the metrics and the status; nobody else asked.
-        let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
+        if !self.begins_with_a_kept_key().await {
+            // Its outcome is in the log, the metrics and the status; nobody else asked.
+            let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
+        }
         loop {
             self.look_at_clock();
             if let Some(cause) = self.planner.due(self.moment()) {
@@ -125,6 +137,30 @@ impl Refresher {
                 }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
+            }
+        }
+    }
+
+    async fn begins_with_a_kept_key(&mut self) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        let Some(credential) = cache.load(self.clock.now()).await else { return false };
+        let fetched = Fetched { credential, request_id: None };
+        match self.judge(Ok(fetched), false) {
+            Ok((_, fetched)) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), "begins with the key that was kept over the restart"
+                );
+                self.writer.note(|progress| progress.refreshes.count(Outcome::Swapped));
+                self.swap(fetched, Cause::Start);
+                true
+            }
+            Err(fault) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), error = %fault, "the kept key is not used; one is fetched"
+                );
+                false
             }
         }
     }
@@ -195,6 +231,9 @@ impl Refresher {
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
                 self.swap(fetched, cause);
+                if let (Some(cache), Some(key)) = (&self.cache, self.writer.held()) {
+                    cache.keep(key).await;
+                }
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {

@@ -150,15 +150,12 @@ pub(super) fn is_role_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(fits) && text.bytes().any(|b| b != b'.')
 }
 
-/// Keys so short-lived are renewed all the time, and nobody documents that STS gives them.
-pub(super) fn short_life(asked: Duration) -> Option<String> {
-    const LEAST: Duration = Duration::from_secs(300);
-    let shown = humantime::format_duration(asked);
-    (asked < LEAST).then(|| {
-        format!(
-            "duration {shown}: keys that live less than 5m hardly survive one outage; 2h is usual"
-        )
-    })
+/// What to say to someone whose keys live so long or so shortly. Keys of less than five minutes are
+/// renewed all the time, and nobody documents that STS gives them.
+#[must_use]
+pub fn short_life(life: Duration) -> Option<&'static str> {
+    (life < Duration::from_secs(300))
+        .then_some("keys that live less than 5m do not outlast the shortest outage; 2h is usual")
 }
 
 fn role_arn(arn: &str) -> Option<SettingProblem> {

@@ -40,7 +40,7 @@ pub(super) struct Answer<'w> {
     touched: bool,
     interim: usize,
     head: Option<Head>,
-    /// The beginning of an error's body, which may say that the key is the problem.
+    /// The beginning of an error's body, which may say that key or signature is the problem.
     heard: Option<Vec<u8>>,
 }
 
@@ -104,6 +104,11 @@ impl<'w> Answer<'w> {
         http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
             .ok()?
             .field("x-cos-request-id")
+    }
+
+    /// The beginning of an error's body, once it was brought down.
+    pub(super) fn heard(&self) -> Option<&[u8]> {
+        self.heard.as_deref()
     }
 
     /// The code with which COS refused the key, once the body was brought down.

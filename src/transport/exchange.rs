@@ -282,6 +282,11 @@ impl<'w> Exchange<'w> {
             let keys = self.worker.keys(ready.prepared.key_set);
             keys.report_rejected(&ready.prepared.key, code);
         }
+        if let Some(body) = answer.heard() {
+            let (signed, operation) = (ready.prepared.signed.head(), self.record.operation);
+            let now = self.worker.clock.now();
+            self.worker.signature_errors.look_at(status, body, signed, operation, now);
+        }
         match brought {
             Ok(down) => {
                 if uploaded && down.upstream_reusable {

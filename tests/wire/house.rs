@@ -9,7 +9,7 @@ use cos_auth_proxy::{
     metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, PathStyle, ProxySettings, Reason, Scheme},
     secret::{SecretId, SecretKey, SessionToken},
-    transport::{ListenAddress, Parts, Running, Transport, TransportSettings},
+    transport::{ListenAddress, Parts, Running, SignatureErrors, Transport, TransportSettings},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -118,6 +118,7 @@ impl Plan {
             keys: vec![keys],
             clock,
             meters: Arc::clone(&meters),
+            signature_errors: SignatureErrors::default(),
             scheme: if self.proxy.endpoint.starts_with("https") {
                 Scheme::Https
             } else {

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     clock::Clock,
     credential::{
-        Credential, KeyReader, RefreshSettings,
-        error::SourceError,
+        RefreshSettings,
         offset::ServerTime,
         settings::{AssumeRoleSettings, ParentKey},
         tags::Tag,
@@ -17,24 +16,22 @@ use crate::{
 };
 
 use super::{
-    Fetched, Fetching, KeySource,
+    Changed, Fetching, KeySource,
     sts_client::{Question, StsClient, session_name, url_encoded},
+    via::Via,
 };
 
 pub(super) struct AssumeRole {
     client: StsClient,
     parent: Parent,
     question: Question,
-    /// How long another key set is waited for.
-    patience: Duration,
     deadline: Duration,
 }
 
 /// Whose key makes the call.
 pub(super) enum Parent {
     Key(ParentKey),
-    /// Another key set, read at each call.
-    KeySet(KeyReader),
+    KeySet(Via),
 }
 
 impl AssumeRole {
@@ -68,51 +65,9 @@ impl AssumeRole {
                 Parent::Key(_) => patience * 3,
                 Parent::KeySet(_) => patience * 8,
             },
-            patience,
             parent,
         }
     }
-
-    /// Asks with the key that `keys` holds. If STS refuses it, rings for another and asks once more.
-    async fn ask_with_key_of(&self, keys: &KeyReader) -> Result<Fetched, SourceError> {
-        let key = keys.wait(self.patience).await;
-        let key = key.map_err(|none| SourceError::ParentWithoutKey {
-            name: keys.name().to_owned(),
-            reason: none.to_string(),
-        })?;
-        let answer = self.ask_with(&key, keys).await;
-        let Err(SourceError::ParentRefused { code, .. }) = &answer else { return answer };
-        keys.report_rejected(&key, code);
-        let id = key.id.clone();
-        // Not held while waiting, so that it can be wiped.
-        drop(key);
-        match keys.another_than(&id, self.patience).await {
-            Some(key) => self.ask_with(&key, keys).await,
-            None => answer,
-        }
-    }
-
-    async fn ask_with(&self, key: &Credential, keys: &KeyReader) -> Result<Fetched, SourceError> {
-        let answer = self.client.ask(&self.question, key.into()).await;
-        match &answer {
-            Err(SourceError::Refused { endpoint, code, request_id }) if names_the_key(code) => {
-                Err(SourceError::ParentRefused {
-                    endpoint: endpoint.clone(),
-                    name: keys.name().to_owned(),
-                    code: code.clone(),
-                    request_id: request_id.clone(),
-                })
-            }
-            Ok(_) | Err(_) => answer,
-        }
-    }
-}
-
-/// Whether STS refused the key that asks, rather than what is asked. The id of a temporary key may
-/// be forgotten with its end.
-fn names_the_key(code: &str) -> bool {
-    ["AuthFailure.TokenFailure", "AuthFailure.SecretIdNotFound", "AuthFailure.InvalidSecretId"]
-        .contains(&code)
 }
 
 fn tag(tag: &Tag) -> Value {
@@ -126,8 +81,15 @@ impl KeySource for AssumeRole {
 
     fn fetch(&self) -> Fetching<'_> {
         match &self.parent {
-            Parent::Key(key) => Box::pin(self.client.ask_with(&self.question, key)),
-            Parent::KeySet(keys) => Box::pin(self.ask_with_key_of(keys)),
+            Parent::Key(key) => Box::pin(self.client.ask(&self.question, key.into())),
+            Parent::KeySet(via) => Box::pin(via.ask(&self.client, &self.question)),
+        }
+    }
+
+    fn changed(&self) -> Changed<'_> {
+        match &self.parent {
+            Parent::Key(_) => Box::pin(std::future::pending()),
+            Parent::KeySet(via) => Box::pin(via.worth_asking_again()),
         }
     }
 
