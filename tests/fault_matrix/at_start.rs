@@ -17,6 +17,7 @@ pub(crate) fn run(source: Source, given: Given, says: &[&str]) {
         sts: nowhere.clone(),
         key_server: nowhere,
         ca_file: None,
+        exec_timeout: "1s",
         folder: folder.path().to_owned(),
     };
     let path = |name: &str| folder.path().join(name);

@@ -78,7 +78,7 @@ impl Case {
         self.world.mend().await;
         let before = self.successes(&reader);
         self.until(&set, "no recovery", || self.successes(&reader) > before).await;
-        if self.source.has_a_new_key_for_each_call() {
+        if self.source.has_another_key_after_a_trouble() {
             assert!(reader.status(clock.now()).swaps > swaps, "{set}: the new key is not used");
         }
         self.recovered(&set, &reader);

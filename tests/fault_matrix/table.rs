@@ -1,5 +1,8 @@
 //! The table: every source, everything that can go wrong with it, and what is then expected.
 
+#[path = "local_rows.rs"]
+mod local_rows;
+
 use std::time::Duration;
 
 use cos_auth_proxy::{credential::RetryClass, emulator::faults::Fault};
@@ -38,6 +41,12 @@ pub(crate) enum Trouble {
     TooLarge,
     NotText,
     TokenLess,
+    NotAFile,
+    // What a command can do.
+    NotExecutable,
+    ExitCode,
+    Killed,
+    PrintsNothing,
     // What else the sources that ask a server can meet.
     Untrusted,
     Reset,
@@ -325,55 +334,18 @@ const fn at_start(trouble: Trouble, given: Given, says: &'static [&'static str])
     Row { trouble, cell: Cell::AtStart(given, says) }
 }
 
-const NOBODY_IS_ASKED: &str = "nobody is asked: only what holds the key can be absent";
-const NOTHING_IS_WAITED_FOR: &str = "it is read once at the start, and nothing is waited for";
-const OTHER_TEXT: &str = "whatever stands there instead of a key is refused as one";
-const END_NOT_KNOWN: &str = "a key that is given has no end that anybody told; COS tells";
-
-/// A key that is given.
-const STATIC: &[Row] = &[
-    at_start(Trouble::Missing, Given::Secret(Spoilt::Nothing), &["cannot be read", "not found"]),
-    at_start(Trouble::Unreadable, Given::Secret(Spoilt::LinkToItself), &["cannot be read"]),
-    at_start(Trouble::Directory, Given::Secret(Spoilt::Folder), &["cannot be read", "directory"]),
-    at_start(Trouble::Empty, Given::Secret(Spoilt::Text("\n")), &["empty"]),
-    at_start(Trouble::TooLarge, Given::Secret(Spoilt::Large(100_000)), &["larger than 64 KiB"]),
-    at_start(Trouble::NotText, Given::Secret(Spoilt::Binary), &["not text"]),
-    at_start(
-        Trouble::WrongFields,
-        Given::Secret(Spoilt::Text("two words\nand lines")),
-        &["secret_key"],
-    ),
-    at_start(Trouble::TokenLess, Given::NoToken, &["temporary key", "token"]),
-    same(Trouble::Refused, Trouble::Missing, NOBODY_IS_ASKED),
-    same(Trouble::DnsFailure, Trouble::Missing, NOBODY_IS_ASKED),
-    same(Trouble::ConnectTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::TlsTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::AnswerTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::HeadTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::BodyTimeout, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::SlowDrip, Trouble::Missing, NOTHING_IS_WAITED_FOR),
-    same(Trouble::Status500, Trouble::WrongFields, OTHER_TEXT),
-    same(Trouble::Html200, Trouble::WrongFields, OTHER_TEXT),
-    same(Trouble::Throttled, Trouble::WrongFields, OTHER_TEXT),
-    same(Trouble::OperatorError, Trouble::WrongFields, OTHER_TEXT),
-    same(Trouble::Truncated, Trouble::TokenLess, "a key cut short lacks its last part"),
-    same(Trouble::Oversized, Trouble::TooLarge, "a file is the answer of this source"),
-    same(Trouble::OlderKey, Trouble::TokenLess, END_NOT_KNOWN),
-    same(Trouble::ExpiredKey, Trouble::TokenLess, END_NOT_KNOWN),
-    same(Trouble::KeyOfYear2262, Trouble::TokenLess, END_NOT_KNOWN),
-    same(Trouble::ShortKey, Trouble::TokenLess, END_NOT_KNOWN),
-];
-
 /// The rows of a source.
 pub(crate) fn rows(source: Source) -> Vec<Row> {
     match source {
-        Source::Static => STATIC.to_vec(),
+        Source::Static => local_rows::STATIC.to_vec(),
         Source::FederationToken | Source::AssumeRole => {
             [NETWORK, TIMEOUTS, JSON, STS, CALLER].concat()
         }
         Source::AssumeRoleVia => [NETWORK, TIMEOUTS, JSON, STS, OTHER_KEY_SET].concat(),
         Source::WebIdentity => [NETWORK, TIMEOUTS, JSON, STS, WEB_IDENTITY, TOKEN_FILE].concat(),
-        Source::InstanceRole => [NETWORK, TIMEOUTS_OF_METADATA, METADATA].concat(),
+        Source::InstanceRole | Source::Auto => [NETWORK, TIMEOUTS_OF_METADATA, METADATA].concat(),
         Source::Http => [NETWORK, TIMEOUTS, JSON, KEY_SERVER, TOKEN_FILE].concat(),
+        Source::File => local_rows::FILE.to_vec(),
+        Source::Exec => local_rows::EXEC.to_vec(),
     }
 }

@@ -82,7 +82,8 @@ impl World {
         let (accounts, shutdown) = (Accounts::new(), Shutdown::new());
         introduce(&accounts);
         let tls = matches!(harm, Harm::TlsGate(_) | Harm::Distrust);
-        let servers = Servers::open(source, &accounts, KEY_LIFE, tls, &shutdown).await;
+        let mut servers = Servers::open(source, &accounts, KEY_LIFE, tls, &shutdown).await;
+        servers.place.exec_timeout = if waits_for_deadlines(harm) { "800ms" } else { "20s" };
         let mut registry = Registry::new("test", 0);
         let metrics = KeyMetrics::register(registry.room());
         Self {
@@ -169,7 +170,13 @@ fn waits_for_deadlines(harm: Harm) -> bool {
         Harm::Server(fault) => matches!(fault, Fault::DripBody(_) | Fault::Slow(_)),
         // The one whose calls are made waits for the one that makes them.
         Harm::Caller(_) => true,
-        Harm::Distrust | Harm::EndsAfter(_) | Harm::Name | Harm::File(_) => false,
+        Harm::Script(script) => script.contains("sleep"),
+        Harm::Distrust
+        | Harm::EndsAfter(_)
+        | Harm::Name
+        | Harm::File(_)
+        | Harm::Written(_)
+        | Harm::Program(_) => false,
     }
 }
 
@@ -191,6 +198,9 @@ fn astray(mut place: Place, source: Source, harm: Harm) -> Place {
         | Harm::Server(_)
         | Harm::EndsAfter(_)
         | Harm::File(_)
+        | Harm::Written(_)
+        | Harm::Program(_)
+        | Harm::Script(_)
         | Harm::Caller(_) => {}
     }
     place

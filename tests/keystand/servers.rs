@@ -1,7 +1,7 @@
 //! One source's servers: an STS and a key server of the emulator with a gate in front of each, what
 //! the source reads, and the harm that can be done to all that.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Mutex};
 
 use cos_auth_proxy::{
     clock::Clock,
@@ -17,8 +17,8 @@ use cos_auth_proxy::{
 
 use crate::{
     gate::{Certificate, Gate, Mode},
-    sources::{Place, Source, write_files},
-    spoilt::{Spoilt, replace},
+    sources::{Place, Source},
+    spoilt::{Spoilt, Written, write},
 };
 
 /// What is done to a source.
@@ -38,6 +38,12 @@ pub(crate) enum Harm {
     Name,
     /// The file that the source reads for each call.
     File(Spoilt),
+    /// The key that somebody writes down.
+    Written(Written),
+    /// The program of a command.
+    Program(Spoilt),
+    /// What it runs.
+    Script(&'static str),
     /// The server of the key set that makes the calls of this one.
     Caller(Mode),
 }
@@ -50,6 +56,8 @@ pub(crate) struct Servers {
     key_server: Gate,
     faults: Faults,
     key_life: i64,
+    /// What is written is not to be overwritten.
+    spoilt: Mutex<bool>,
     _folder: tempfile::TempDir,
 }
 
@@ -73,7 +81,6 @@ impl Servers {
         let key_server = start_key_server(who, wrong, log, time, any, shutdown).await.unwrap();
 
         let folder = tempfile::tempdir().unwrap();
-        write_files(folder.path());
         let certificate = tls.then(Certificate::new);
         let ca_file = certificate.as_ref().map(|made| {
             let ca_file = folder.path().join("ca.pem");
@@ -96,10 +103,25 @@ impl Servers {
             sts: sts_url,
             key_server: key_server_url,
             ca_file,
+            exec_timeout: "1s",
             folder: folder.path().to_owned(),
         };
+        place.write_files();
         let (accounts, key_life) = (accounts.clone(), i64::try_from(key_life).unwrap());
-        Self { source, accounts, place, sts, key_server, faults, key_life, _folder: folder }
+        let spoilt = Mutex::new(false);
+        let servers = Self {
+            source,
+            accounts,
+            place,
+            sts,
+            key_server,
+            faults,
+            key_life,
+            spoilt,
+            _folder: folder,
+        };
+        servers.write_a_new_key();
+        servers
     }
 
     /// From now on. What cannot be done to servers and files is left to others.
@@ -113,10 +135,15 @@ impl Servers {
                 self.spoil(Fault::ExpiresAt(end));
             }
             Harm::File(spoilt) => {
-                if let Some((file, _)) = self.place.file(self.source) {
-                    spoilt.put(&file);
-                }
+                *self.spoilt.lock().unwrap() = true;
+                spoilt.put(&self.place.file(self.source).unwrap());
             }
+            Harm::Written(written) => {
+                *self.spoilt.lock().unwrap() = true;
+                self.write(written);
+            }
+            Harm::Program(spoilt) => spoilt.put(&self.place.program()),
+            Harm::Script(script) => write(&self.place.script(), script),
             Harm::Caller(mode) => self.key_server.set(mode).await,
             Harm::Name | Harm::Distrust => {}
         }
@@ -129,15 +156,34 @@ impl Servers {
         if let Some(service) = self.source.server() {
             self.faults.clear(service);
         }
-        if let Some((file, text)) = self.place.file(self.source) {
-            replace(&file, text);
+        self.place.write_files();
+        *self.spoilt.lock().unwrap() = false;
+        self.write_a_new_key();
+    }
+
+    /// Does what an operator's rotation does, unless what it writes is spoilt on purpose.
+    pub(crate) fn write_a_new_key(&self) {
+        let spoilt = self.spoilt.lock().unwrap();
+        if self.source.is_written_to() && !*spoilt {
+            self.write(Written::Whole);
         }
+    }
+
+    fn write(&self, written: Written) {
+        let now = self.accounts.now_unix(&Clock::system());
+        write(&self.place.key(), &written.text(&self.accounts, now));
     }
 
     /// Where the harm is done, as messages name it.
     pub(crate) fn place_of(&self, harm: Harm) -> String {
         match harm {
-            Harm::File(_) => self.place.file(self.source).unwrap().0.display().to_string(),
+            Harm::File(_) | Harm::Written(_) if self.source == Source::Exec => {
+                self.place.program().display().to_string()
+            }
+            Harm::File(_) | Harm::Written(_) => {
+                self.place.file(self.source).unwrap().display().to_string()
+            }
+            Harm::Program(_) | Harm::Script(_) => self.place.program().display().to_string(),
             Harm::Caller(_) => format!(":{}", self.key_server.address().port()),
             Harm::Gate(_)
             | Harm::TlsGate(_)

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::spoilt::{point, write};
+
 use cos_auth_proxy::{
     config::{self, Inputs, Settings},
     emulator::{
@@ -34,10 +36,14 @@ pub(crate) enum Source {
     WebIdentity,
     InstanceRole,
     Http,
+    File,
+    Exec,
+    /// `auto` where it finds no key and no pod's identity, and is left with the instance's role.
+    Auto,
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Static,
         Self::FederationToken,
         Self::AssumeRole,
@@ -45,47 +51,54 @@ impl Source {
         Self::WebIdentity,
         Self::InstanceRole,
         Self::Http,
+        Self::File,
+        Self::Exec,
+        Self::Auto,
     ];
 
-    /// Its name in `config.toml`, logs and status.
+    /// Its name in logs and status.
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Static => "static",
             Self::FederationToken => "federation-token",
             Self::AssumeRole | Self::AssumeRoleVia => "assume-role",
             Self::WebIdentity => "web-identity",
-            Self::InstanceRole => "instance-role",
+            Self::InstanceRole | Self::Auto => "instance-role",
             Self::Http => "http",
+            Self::File => "file",
+            Self::Exec => "exec",
         }
+    }
+
+    /// Its name in `config.toml`.
+    fn configured(self) -> &'static str {
+        if self == Self::Auto { "auto" } else { self.kind() }
     }
 
     /// A name of its own.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::AssumeRoleVia => "assume-role-via",
-            Self::Static
-            | Self::FederationToken
-            | Self::AssumeRole
-            | Self::WebIdentity
-            | Self::InstanceRole
-            | Self::Http => self.kind(),
-        }
+        if self == Self::AssumeRoleVia { "assume-role-via" } else { self.configured() }
     }
 
     /// The server that it asks.
     pub(crate) fn server(self) -> Option<Service> {
         match self {
-            Self::Static => None,
+            Self::Static | Self::File | Self::Exec => None,
             Self::FederationToken | Self::AssumeRole | Self::AssumeRoleVia | Self::WebIdentity => {
                 Some(Service::Sts)
             }
-            Self::InstanceRole | Self::Http => Some(Service::KeyServer),
+            Self::InstanceRole | Self::Http | Self::Auto => Some(Service::KeyServer),
         }
     }
 
-    /// Whether each call gives another key: not so where a key stands still for a while.
-    pub(crate) fn has_a_new_key_for_each_call(self) -> bool {
-        !matches!(self, Self::Static | Self::InstanceRole)
+    /// Whether somebody else writes its keys where it finds them.
+    pub(crate) fn is_written_to(self) -> bool {
+        matches!(self, Self::File | Self::Exec)
+    }
+
+    /// Whether it has another key after a trouble: not so where a key stands still for a while.
+    pub(crate) fn has_another_key_after_a_trouble(self) -> bool {
+        !matches!(self, Self::Static | Self::InstanceRole | Self::Auto)
     }
 
     /// Whether it ever gives another key than its first.
@@ -103,53 +116,100 @@ pub(crate) struct Place {
     pub(crate) key_server: String,
     /// What the server that is asked is trusted by.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The deadline of a command, which `[refresh]` does not give.
+    pub(crate) exec_timeout: &'static str,
     pub(crate) folder: PathBuf,
 }
 
+/// Files in the folder.
 impl Place {
-    /// The file that a source reads for each call, and what is in it.
-    pub(crate) fn file(&self, source: Source) -> Option<(PathBuf, &'static str)> {
+    /// A pod's token.
+    fn identity(&self) -> PathBuf {
+        self.folder.join("identity")
+    }
+
+    /// What a key server wants to see.
+    fn bearer(&self) -> PathBuf {
+        self.folder.join("bearer")
+    }
+
+    /// A key that somebody writes down: `file` watches it, the command of `exec` prints it.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.join("key")
+    }
+
+    /// The program of `exec`, and what it runs.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.folder.join("program")
+    }
+
+    pub(crate) fn script(&self) -> PathBuf {
+        self.folder.join("script")
+    }
+
+    /// Writes all but the key.
+    pub(crate) fn write_files(&self) {
+        write(&self.identity(), &format!("{IDENTITY_TOKEN}\n"));
+        write(&self.bearer(), &format!("{BEARER_TOKEN}\n"));
+        point(&self.program(), Path::new("/bin/sh"));
+        write(&self.script(), &format!("exec cat '{}'", self.key().display()));
+    }
+
+    /// The file that a source reads for each call.
+    pub(crate) fn file(&self, source: Source) -> Option<PathBuf> {
         match source {
-            Source::WebIdentity => Some((self.folder.join("identity"), IDENTITY_TOKEN)),
-            Source::Http => Some((self.folder.join("bearer"), BEARER_TOKEN)),
+            Source::WebIdentity => Some(self.identity()),
+            Source::Http => Some(self.bearer()),
+            Source::File | Source::Exec => Some(self.key()),
             Source::Static
             | Source::FederationToken
             | Source::AssumeRole
             | Source::AssumeRoleVia
-            | Source::InstanceRole => None,
+            | Source::InstanceRole
+            | Source::Auto => None,
         }
     }
+}
 
+/// What a user writes.
+impl Place {
     /// `config.toml` of a key set called `set`, without the settings that all sources share.
     pub(crate) fn key_set(&self, source: Source, set: &str) -> String {
-        let mut lines = vec![format!("[keys.{set}]"), format!("source = \"{}\"", source.kind())];
-        let mut add = |name: &str, value: &str| lines.push(format!("{name} = \"{value}\""));
+        let mut lines =
+            vec![format!("[keys.{set}]"), format!("source = \"{}\"", source.configured())];
+        let mut add = |text: String| lines.push(text);
+        let setting = |name: &str, value: &str| format!("{name} = \"{value}\"");
         let key_server = format!("{}/sts?shape=B", self.key_server);
         if source.server() == Some(Service::Sts) {
-            add("endpoint", &self.sts);
+            add(setting("endpoint", &self.sts));
         }
         match source {
             Source::Static | Source::FederationToken | Source::WebIdentity => {}
-            Source::AssumeRole => add("role_arn", ROLE),
+            Source::AssumeRole => add(setting("role_arn", ROLE)),
             Source::AssumeRoleVia => {
-                add("role_arn", ROLE);
-                add("via", &format!("{set}-caller"));
+                add(setting("role_arn", ROLE));
+                add(setting("via", &format!("{set}-caller")));
             }
-            Source::InstanceRole => add("endpoint", &self.key_server),
+            Source::InstanceRole | Source::Auto => add(setting("endpoint", &self.key_server)),
             Source::Http => {
-                add("endpoint", &key_server);
-                add("bearer_token_file", &self.folder.join("bearer").display().to_string());
+                add(setting("endpoint", &key_server));
+                add(setting("bearer_token_file", &self.bearer().display().to_string()));
+            }
+            Source::File => add(setting("path", &self.key().display().to_string())),
+            Source::Exec => {
+                add(setting("timeout", self.exec_timeout));
+                let (program, script) = (self.program(), self.script());
+                add(format!("command = [{program:?}, {script:?}]"));
             }
         }
         if let (Some(ca_file), Some(_)) = (&self.ca_file, source.server()) {
-            add("ca_file", &ca_file.display().to_string());
+            add(setting("ca_file", &ca_file.display().to_string()));
         }
         if source == Source::AssumeRoleVia {
-            let bearer = self.folder.join("bearer");
             lines.push(format!(
                 "[keys.{set}-caller]\nsource = \"http\"\nendpoint = \"{key_server}\"\n\
-                 bearer_token_file = \"{}\"",
-                bearer.display()
+                 bearer_token_file = {:?}",
+                self.bearer()
             ));
         }
         lines.join("\n") + "\n"
@@ -158,7 +218,7 @@ impl Place {
     /// The environment in which that configuration is read.
     fn environment(&self, source: Source) -> BTreeMap<String, String> {
         let key = [("TENCENTCLOUD_SECRET_ID", SECRET_ID), ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY)];
-        let identity = self.folder.join("identity").display().to_string();
+        let identity = self.identity().display().to_string();
         // As the pod-identity-webhook of TKE sets them.
         let pod = [
             ("TKE_REGION", REGION),
@@ -169,7 +229,12 @@ impl Place {
         let given: &[(&str, &str)] = match source {
             Source::Static | Source::FederationToken | Source::AssumeRole => &key,
             Source::WebIdentity => &pod,
-            Source::AssumeRoleVia | Source::InstanceRole | Source::Http => &[],
+            Source::AssumeRoleVia
+            | Source::InstanceRole
+            | Source::Http
+            | Source::File
+            | Source::Exec
+            | Source::Auto => &[],
         };
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -198,10 +263,4 @@ pub(crate) fn introduce(accounts: &Accounts) {
     });
     let bearer = Some(BEARER_TOKEN.to_owned());
     accounts.set_key_server_rules(KeyServerRules { bearer, policy: None });
-}
-
-/// Writes the files that the sources read.
-pub(crate) fn write_files(folder: &Path) {
-    std::fs::write(folder.join("identity"), format!("{IDENTITY_TOKEN}\n")).unwrap();
-    std::fs::write(folder.join("bearer"), format!("{BEARER_TOKEN}\n")).unwrap();
 }

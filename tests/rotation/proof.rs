@@ -21,6 +21,8 @@ use crate::{
 
 /// Seconds that each key lives: more than a trouble and the attempt it spoils take together.
 const KEY_LIFE: u64 = 12;
+/// How often a key is written where `file` and `exec` find it.
+const ROTATION: Duration = Duration::from_millis(150);
 /// The first key, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,6 +91,10 @@ impl Proof {
             shutdown.spawn("worker", worker.work(job));
         }
         let (count, ending) = (Arc::clone(&troubles), shutdown.clone());
+        let servers = Arc::new(servers);
+        if source.is_written_to() {
+            parent.spawn("rotator", rotate(Arc::clone(&servers), parent.clone()));
+        }
         let making = trouble::make(servers, house.view.clone(), dice, count, ending);
         shutdown.spawn("troubles", making);
         Self { source, tally, house, troubles, shutdown }
@@ -120,5 +126,12 @@ impl Proof {
             failures.push(format!("{name}: a request hangs"));
         }
         (summary, failures, self.house.close().await)
+    }
+}
+
+/// Writes a new key again and again, as a rotation on disk does.
+async fn rotate(servers: Arc<Servers>, shutdown: Shutdown) {
+    while tokio::time::timeout(ROTATION, shutdown.begun()).await.is_err() {
+        servers.write_a_new_key();
     }
 }

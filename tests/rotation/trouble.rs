@@ -34,7 +34,7 @@ fn troubles(source: Source) -> Vec<Harm> {
 /// Troubles until `shutdown` begins; counts them. The next one comes when the one before is over, which
 /// may be an attempt later.
 pub(crate) async fn make(
-    servers: Servers,
+    servers: Arc<Servers>,
     view: View,
     mut dice: fastrand::Rng,
     count: Arc<AtomicU64>,
