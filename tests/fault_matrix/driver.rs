@@ -107,8 +107,9 @@ impl Case {
     fn check_reason_at_the_end(&self, set: &str, reader: &KeyReader) {
         let after_its_end = self.world.clock.now() + Duration::from_secs(2 * KEY_LIFE);
         match reader.current(after_its_end) {
+            Ok(key) => assert!(key.expires_at.is_none(), "{set}: used after its end"),
             Err(NoKey::Expired { reason, .. }) => self.check_text(set, &reason),
-            other => panic!("{set}: after its end {other:?}"),
+            Err(NoKey::NotYet { reason }) => panic!("{set}: after its end not yet: {reason}"),
         }
     }
 

@@ -53,6 +53,40 @@ pub(super) const STATIC: &[Row] = &[
     same(Trouble::ShortKey, Trouble::TokenLess, END_NOT_KNOWN),
 ];
 
+/// A key whose parts stand in files while the process runs.
+pub(super) const STATIC_FILES: &[Row] = &[
+    failed(Trouble::Missing, Harm::File(Spoilt::Nothing), Parent, &["cannot read", "not found"]),
+    failed(Trouble::Unreadable, Harm::File(Spoilt::LinkToItself), Parent, &["cannot read"]),
+    failed(Trouble::Directory, Harm::File(Spoilt::Folder), Parent, &["it is not a file"]),
+    failed(Trouble::NotAFile, Harm::File(Spoilt::Pipe), Parent, &["it is not a file"]),
+    failed(Trouble::Empty, Harm::File(Spoilt::Text("")), Parent, &["empty"]),
+    failed(Trouble::NotText, Harm::File(Spoilt::Binary), Parent, &["not text"]),
+    failed(Trouble::Oversized, Harm::File(Spoilt::Large(100_000)), Parent, &["larger than 64 KiB"]),
+    failed(
+        Trouble::WrongFields,
+        Harm::File(Spoilt::Text("two words\nand lines")),
+        Parent,
+        &["cannot read"],
+    ),
+    same(Trouble::Refused, Trouble::Missing, NOBODY_IS_ASKED),
+    same(Trouble::DnsFailure, Trouble::Missing, NOBODY_IS_ASKED),
+    same(Trouble::ConnectTimeout, Trouble::NotAFile, NOTHING_ELSE_IS_WAITED_FOR),
+    same(Trouble::TlsTimeout, Trouble::NotAFile, NOTHING_ELSE_IS_WAITED_FOR),
+    same(Trouble::AnswerTimeout, Trouble::NotAFile, NOTHING_ELSE_IS_WAITED_FOR),
+    same(Trouble::HeadTimeout, Trouble::NotAFile, NOTHING_ELSE_IS_WAITED_FOR),
+    same(Trouble::BodyTimeout, Trouble::Empty, "a writer who has not begun"),
+    same(Trouble::SlowDrip, Trouble::Empty, "a writer who has not begun"),
+    same(Trouble::Truncated, Trouble::Empty, "a part is one word: cut short it is another one"),
+    same(Trouble::Status500, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::Html200, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::Throttled, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::OperatorError, Trouble::WrongFields, OTHER_TEXT),
+    same(Trouble::OlderKey, Trouble::Missing, END_NOT_KNOWN),
+    same(Trouble::ExpiredKey, Trouble::Missing, END_NOT_KNOWN),
+    same(Trouble::KeyOfYear2262, Trouble::Missing, END_NOT_KNOWN),
+    same(Trouble::ShortKey, Trouble::Missing, END_NOT_KNOWN),
+];
+
 /// A file that is watched.
 pub(super) const FILE: &[Row] = &[
     failed(Trouble::Missing, Harm::File(Spoilt::Nothing), Parent, &["cannot read", "not found"]),

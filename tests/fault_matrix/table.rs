@@ -338,6 +338,7 @@ const fn at_start(trouble: Trouble, given: Given, says: &'static [&'static str])
 pub(crate) fn rows(source: Source) -> Vec<Row> {
     match source {
         Source::Static => local_rows::STATIC.to_vec(),
+        Source::StaticFiles => local_rows::STATIC_FILES.to_vec(),
         Source::FederationToken | Source::AssumeRole => {
             [NETWORK, TIMEOUTS, JSON, STS, CALLER].concat()
         }

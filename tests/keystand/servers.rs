@@ -18,7 +18,7 @@ use cos_auth_proxy::{
 use crate::{
     gate::{Certificate, Gate, Mode},
     sources::{Place, Source},
-    spoilt::{Spoilt, Written, write},
+    spoilt::{Spoilt, Written, write, write_parts},
 };
 
 /// What is done to a source.
@@ -171,6 +171,9 @@ impl Servers {
 
     fn write(&self, written: Written) {
         let now = self.accounts.now_unix(&Clock::system());
+        if self.source == Source::StaticFiles {
+            return write_parts(&self.place.parts(), &self.accounts, now);
+        }
         write(&self.place.key(), &written.text(&self.accounts, now));
     }
 

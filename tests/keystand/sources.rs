@@ -28,7 +28,10 @@ pub(crate) const BEARER_TOKEN: &str = "ExampleBearerToken0123456789";
 /// The sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
+    /// `static` out of the environment: one key for ever.
     Static,
+    /// `static` with each part in a file of its own, as a mounted Kubernetes secret has them.
+    StaticFiles,
     FederationToken,
     AssumeRole,
     /// `assume-role` with the key of another key set, whose source is `http`.
@@ -43,8 +46,9 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Static,
+        Self::StaticFiles,
         Self::FederationToken,
         Self::AssumeRole,
         Self::AssumeRoleVia,
@@ -59,7 +63,7 @@ impl Source {
     /// Its name in logs and status.
     pub(crate) fn kind(self) -> &'static str {
         match self {
-            Self::Static => "static",
+            Self::Static | Self::StaticFiles => "static",
             Self::FederationToken => "federation-token",
             Self::AssumeRole | Self::AssumeRoleVia => "assume-role",
             Self::WebIdentity => "web-identity",
@@ -77,13 +81,25 @@ impl Source {
 
     /// A name of its own.
     pub(crate) fn name(self) -> &'static str {
-        if self == Self::AssumeRoleVia { "assume-role-via" } else { self.configured() }
+        match self {
+            Self::StaticFiles => "static-files",
+            Self::AssumeRoleVia => "assume-role-via",
+            Self::Static
+            | Self::FederationToken
+            | Self::AssumeRole
+            | Self::WebIdentity
+            | Self::InstanceRole
+            | Self::Http
+            | Self::File
+            | Self::Exec
+            | Self::Auto => self.configured(),
+        }
     }
 
     /// The server that it asks.
     pub(crate) fn server(self) -> Option<Service> {
         match self {
-            Self::Static | Self::File | Self::Exec => None,
+            Self::Static | Self::StaticFiles | Self::File | Self::Exec => None,
             Self::FederationToken | Self::AssumeRole | Self::AssumeRoleVia | Self::WebIdentity => {
                 Some(Service::Sts)
             }
@@ -93,7 +109,7 @@ impl Source {
 
     /// Whether somebody else writes its keys where it finds them.
     pub(crate) fn is_written_to(self) -> bool {
-        matches!(self, Self::File | Self::Exec)
+        matches!(self, Self::StaticFiles | Self::File | Self::Exec)
     }
 
     /// Whether it has another key after a trouble: not so where a key stands still for a while.
@@ -138,6 +154,11 @@ impl Place {
         self.folder.join("key")
     }
 
+    /// A mounted secret: a link to a folder with a file for each part.
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.folder.join("parts")
+    }
+
     /// The program of `exec`, and what it runs.
     pub(crate) fn program(&self) -> PathBuf {
         self.folder.join("program")
@@ -161,6 +182,7 @@ impl Place {
             Source::WebIdentity => Some(self.identity()),
             Source::Http => Some(self.bearer()),
             Source::File | Source::Exec => Some(self.key()),
+            Source::StaticFiles => Some(self.parts().join("secret_key")),
             Source::Static
             | Source::FederationToken
             | Source::AssumeRole
@@ -185,6 +207,12 @@ impl Place {
         }
         match source {
             Source::Static | Source::FederationToken | Source::WebIdentity => {}
+            Source::StaticFiles => {
+                for part in ["secret_id", "secret_key", "token"] {
+                    let file = self.parts().join(part).display().to_string();
+                    add(setting(&format!("{part}_file"), &file));
+                }
+            }
             Source::AssumeRole => add(setting("role_arn", ROLE)),
             Source::AssumeRoleVia => {
                 add(setting("role_arn", ROLE));
@@ -229,7 +257,8 @@ impl Place {
         let given: &[(&str, &str)] = match source {
             Source::Static | Source::FederationToken | Source::AssumeRole => &key,
             Source::WebIdentity => &pod,
-            Source::AssumeRoleVia
+            Source::StaticFiles
+            | Source::AssumeRoleVia
             | Source::InstanceRole
             | Source::Http
             | Source::File

@@ -5,10 +5,13 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use cos_auth_proxy::emulator::accounts::{Accounts, Grant, Subject};
+use cos_auth_proxy::emulator::accounts::{Accounts, Grant, Subject, TemporaryKey};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
@@ -85,12 +88,9 @@ pub(crate) enum Written {
 }
 
 impl Written {
-    /// The text; `accounts` know the key from now on.
+    /// The text of a file with a whole key in JSON; `accounts` know the key from now on.
     pub(crate) fn text(self, accounts: &Accounts, now: u64) -> String {
-        let subject = Subject::Federated("rotator".to_owned());
-        let (uin, appid) = ("100000000001", "1250000000");
-        let grant = Grant { uin, appid, policy: None, duration: 600, subject };
-        let key = accounts.issue(grant, now);
+        let key = issue(accounts, now);
         let life = i64::try_from(key.expires_at - now).unwrap();
         let expires_at = match self {
             Self::EndsAfter(percent) => now.saturating_add_signed(life * percent / 100),
@@ -115,4 +115,25 @@ impl Written {
         }
         text
     }
+}
+
+/// Puts a new key in the place of `folder`, all its parts at once, as Kubernetes does.
+pub(crate) fn write_parts(folder: &Path, accounts: &Accounts, now: u64) {
+    // Whoever does not know its end signs for an hour, and a strict bucket wants it to live that long.
+    let key = TemporaryKey { expires_at: now + 7200, ..(*issue(accounts, now)).clone() };
+    accounts.add_temporary(key.clone());
+    let instead = fresh(folder);
+    fs::create_dir(&instead).unwrap();
+    for (part, text) in
+        [("secret_id", &key.secret_id), ("secret_key", &key.secret_key), ("token", &key.token)]
+    {
+        fs::write(instead.join(part), text).unwrap();
+    }
+    point(folder, &instead);
+}
+
+fn issue(accounts: &Accounts, now: u64) -> Arc<TemporaryKey> {
+    let subject = Subject::Federated("rotator".to_owned());
+    let (uin, appid) = ("100000000001", "1250000000");
+    accounts.issue(Grant { uin, appid, policy: None, duration: 600, subject }, now)
 }

@@ -59,6 +59,8 @@ pub(crate) struct Proof {
     troubles: Arc<AtomicU64>,
     /// Ends the troubles, and the workers once they are between two rounds.
     shutdown: Shutdown,
+    /// The last answers need keys too.
+    _servers: Arc<Servers>,
 }
 
 impl Proof {
@@ -95,9 +97,9 @@ impl Proof {
         if source.is_written_to() {
             parent.spawn("rotator", rotate(Arc::clone(&servers), parent.clone()));
         }
-        let making = trouble::make(servers, house.view.clone(), dice, count, ending);
+        let making = trouble::make(Arc::clone(&servers), house.view.clone(), dice, count, ending);
         shutdown.spawn("troubles", making);
-        Self { source, tally, house, troubles, shutdown }
+        Self { source, tally, house, troubles, shutdown, _servers: servers }
     }
 
     pub(crate) fn swaps(&self) -> u64 {
