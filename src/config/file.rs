@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     keys::{SETTINGS, setting},
-    layers::{Layers, refused_until_later},
+    layers::Layers,
     nearest::{did_you_mean, nearest},
     problem::{Origin, Problems},
     value::Written,
@@ -114,9 +114,6 @@ impl Reader<'_> {
             None => {
                 let allowed = setting.kind.allowed();
                 self.problems.add_value(&path, &origin, format!("must be {allowed}"));
-            }
-            Some(value) if refused_until_later(setting, &value) => {
-                self.problems.add_value(&path, &origin, "is not available in this version");
             }
             Some(value) => self.layers.put(&path, value, origin),
         }

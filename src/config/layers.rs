@@ -88,9 +88,6 @@ impl Layers {
     ) {
         let path = setting.own_path();
         match setting.kind.read_text(text) {
-            Some(value) if refused_until_later(setting, &value) => {
-                problems.add_value(&path, &origin, "is not available in this version");
-            }
             Some(value) => self.put(&path, value, origin),
             None => {
                 let allowed = setting.kind.allowed().replace("text in quotes", "text");
@@ -185,12 +182,6 @@ impl Layers {
     fn text_like_is_present(&self, path: &str) -> bool {
         !matches!(self.held(path).value, Value::Text(text) if text.is_empty())
     }
-}
-
-/// Whether the name is taken for a later version and more than its default is asked for.
-#[must_use]
-pub(super) fn refused_until_later(setting: &Setting, value: &Value) -> bool {
-    !setting.available && *value != default_of(setting).value
 }
 
 fn default_of(setting: &Setting) -> Held {

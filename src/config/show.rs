@@ -87,7 +87,7 @@ fn line(text: &mut String, setting: &Setting, key: &str, held: &Held, sources: b
 
 fn is_worth_a_line(setting: &Setting, held: &Held) -> bool {
     let is_empty = matches!(&held.value, Value::Text(text) if text.is_empty());
-    (setting.available && !is_empty) || held.origin != Origin::Default
+    !is_empty || held.origin != Origin::Default
 }
 
 fn shown(setting: &Setting, held: &Held) -> Value {

