@@ -1,5 +1,6 @@
 //! Puts the rooms together, opens the house and closes it.
 
+mod key_notes;
 mod limits;
 mod one_key;
 mod online;
@@ -131,12 +132,13 @@ impl StartError {
 pub fn run(settings: Settings) -> ExitReason {
     let started = log::init(&settings.log).map_err(StartError::from).and_then(|log| {
         limits::prepare(settings.transport.connections);
+        let clock = Clock::configured(settings.clock.clone());
         let app = App::bind(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("control")
             .build()?;
-        let ended = runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()));
+        let ended = runtime.block_on(app.run(clock, Some(log), until_signalled()));
         // A name that is still being resolved must not hold up the end.
         runtime.shutdown_background();
         ended
@@ -283,6 +285,7 @@ impl App {
             shutdown.spawn("control", log_failure("control", serving));
         }
         view.log_start();
+        key_notes::log(&settings.key_notes);
         if let Some(watcher) = watcher {
             let view = Arc::clone(&view);
             drop(watcher.send(Box::new(move || view.status())));

@@ -4,6 +4,7 @@
 //! A file is read only when it is named. No message and no output repeats a value that could be
 //! a secret.
 
+mod clock;
 mod environment;
 mod file;
 mod found_key;

@@ -94,6 +94,7 @@ pub(super) fn key_status(keys: credential::KeyStatus, now: Timestamp) -> control
         age_seconds: keys.received_at.map(|at| seconds(now) - seconds(at)),
         expires_at: text(keys.expires_at),
         expires_in_seconds: keys.expires_at.map(|at| seconds(at) - seconds(now)),
+        urgency: keys.urgency.name().to_owned(),
         next_refresh_at: text(keys.next_refresh_at),
         next_refresh_in_seconds: keys.next_refresh_at.map(|at| seconds(at) - seconds(now)),
         last_success_at: text(keys.last_success_at),

@@ -68,9 +68,9 @@ pub const SETTINGS: &[Setting] = &[
     now("limits.target_bytes", Size(256, 1 << 20), "16KiB", "path and query"),
     now("limits.head_timeout", Span, "10s", "from the first byte of a head to its last"),
     now("limits.held_body_bytes", Size(0, 16 << 20), "1MiB", "XML posts held to be digested"),
-    later("limits.replay_body_bytes", Size(0, 1 << 20), "0B", "uploads held to be repeated"),
+    now("limits.replay_body_bytes", Size(0, 1 << 20), "0B", "uploads held to be repeated"),
     now("keys.wait", Span, "3s", "a request without a key waits this long, then 503"),
-    later("keys.on_expired", Choice(&["refuse", "try"]), "refuse", "no key left: 503, or try"),
+    now("keys.on_expired", Choice(&["refuse", "try"]), "refuse", "no key left: 503, or try"),
     now("keys.*.source", Choice(SOURCES), "auto", "where keys come from"),
     now("keys.*.secret_id_env", Variable, "", "environment variable with the SecretId"),
     now("keys.*.secret_key_env", Variable, "", "environment variable with the SecretKey"),
@@ -127,14 +127,14 @@ pub const SETTINGS: &[Setting] = &[
     now("refresh.forced_interval", Span, "30s", "COS refused the key: one extra refresh per this"),
     now("refresh.forced_burst", Count(1, 100), "2", "or so many at once"),
     now("refresh.wall_clock_tick", Span, "5s", "look for a suspended host or a stepped clock"),
-    later("refresh.startup_jitter", Span, "0s", "first fetch after a random wait up to this"),
-    later("refresh.warn_share", Share, "0.3", "rest of the life at which to warn"),
-    later("refresh.critical_share", Share, "0.1", "rest of the life at which to cry"),
-    later("refresh.critical_life", Span, "5m", "or this much"),
-    later("refresh.near_expiry", Span, "5s", "with less, wait for the key under way"),
-    later("clock.samples", Count(1, 100), "5", "median of so many `Date` headers"),
-    later("clock.ignore_below", Span, "2s", "smaller offsets count as none"),
-    later("clock.longest", Span, "24h", "larger offsets are nonsense"),
+    now("refresh.startup_jitter", Span, "0s", "first fetch after a random wait up to this"),
+    now("refresh.warn_share", Share, "0.3", "rest of the life at which to warn"),
+    now("refresh.critical_share", Share, "0.1", "rest of the life at which to cry"),
+    now("refresh.critical_life", Span, "5m", "or this much"),
+    now("refresh.near_expiry", Span, "5s", "with less, wait for the key under way"),
+    now("clock.samples", Count(1, 100), "5", "median of so many `Date` headers"),
+    now("clock.ignore_below", Span, "2s", "smaller offsets count as none"),
+    now("clock.longest", Span, "24h", "larger offsets are nonsense"),
     later("route[].bucket", Text, "", "with its APPID"),
     later("route[].region", Text, "", "upstream.region if not set"),
     later("route[].prefix", Text, "", "keys that begin so"),
@@ -154,9 +154,6 @@ pub const SETTINGS: &[Setting] = &[
 
 const SOCKET_MODES: &[&str] = &["0600", "0660", "0666"];
 const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
-
-/// Sources of this version.
-pub const AVAILABLE_SOURCES: &[&str] = SOURCES;
 
 /// All names of sources.
 pub const SOURCES: &[&str] = &[

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    clock::clock,
     environment::Environment,
     key_endpoint::key_endpoint,
     key_sets::{KeyNote, key_sets},
@@ -12,6 +13,7 @@ use super::{
     upstream,
 };
 use crate::{
+    clock::ClockSettings,
     control::ControlSettings,
     credential::KeySetSettings,
     key_endpoint::KeyEndpointSettings,
@@ -32,6 +34,8 @@ pub struct Settings {
     pub keys: Vec<KeySetSettings>,
     /// How `keys` were understood, one note each.
     pub key_notes: Vec<KeyNote>,
+    /// What is learnt about the servers' clocks.
+    pub clock: ClockSettings,
     /// `/metrics` and health.
     pub telemetry: TelemetrySettings,
     /// Orders of the operator.
@@ -68,6 +72,7 @@ pub(super) fn settings(
         transport,
         keys,
         key_notes,
+        clock: clock(layers, problems),
         telemetry: doors.telemetry(),
         control: doors.control(),
         key_endpoint,

@@ -153,6 +153,7 @@ pub struct KeyMetrics {
     swaps: Family<KeysLabel, Counter>,
     rejections: Family<RejectionLabels, Counter>,
     on_previous: Counter,
+    on_expired: Counter,
     narrowed: Family<RefreshLabels, Counter>,
     narrowed_scopes: Family<KeysLabel, Gauge>,
     clock_offset: Seconds,
@@ -174,6 +175,7 @@ impl Default for KeyMetrics {
             swaps: Family::default(),
             rejections: Family::default(),
             on_previous: Counter::default(),
+            on_expired: Counter::default(),
             narrowed: Family::default(),
             narrowed_scopes: Family::default(),
             clock_offset: Gauge::default(),
@@ -239,8 +241,13 @@ impl KeyMetrics {
         );
         registry.register(
             "key_requests_on_previous",
-            "Requests signed again with the key before the current one",
+            "Requests signed with the key before the current one",
             metrics.on_previous.clone(),
+        );
+        registry.register(
+            "key_requests_on_expired",
+            "Requests signed with an expired key",
+            metrics.on_expired.clone(),
         );
         registry.register(
             "key_narrowed_fetches",
@@ -314,6 +321,10 @@ impl KeyMetrics {
         self.on_previous.inc();
     }
 
+    pub(super) fn used_expired(&self) {
+        self.on_expired.inc();
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "offsets are at most a day")]
     pub(super) fn clock_is_off_by(&self, millis: i64) {
         self.clock_offset.set(millis as f64 / 1000.0);
@@ -357,6 +368,7 @@ mod tests {
         metrics.rejected(RejectionCode::of("InvalidAccessKeyId"));
         metrics.rejected(RejectionCode::of("whatever a server makes up"));
         metrics.used_previous();
+        metrics.used_expired();
         metrics.clock_is_off_by(-2500);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -374,6 +386,7 @@ mod tests {
             "cos_auth_proxy_key_rejections_total{code=\"InvalidAccessKeyId\"} 1",
             "cos_auth_proxy_key_rejections_total{code=\"other\"} 1",
             "cos_auth_proxy_key_requests_on_previous_total 1",
+            "cos_auth_proxy_key_requests_on_expired_total 1",
             "cos_auth_proxy_clock_offset_seconds -2.5",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");

@@ -31,7 +31,7 @@ impl House {
     async fn open(refresh: RefreshSettings) -> Self {
         let (accounts, faults, seen) = (Accounts::new(), Faults::new(), SeenLog::new());
         accounts.add_account(Account::example(ID, "secret"));
-        let (clock, shutdown) = (Clock::system(), Shutdown::new());
+        let (clock, shutdown) = (Clock::following_tokio(Clock::system().now()), Shutdown::new());
         let any = "127.0.0.1:0".parse().unwrap();
         let (who, wrong, log) = (accounts.clone(), faults.clone(), seen.clone());
         let sts = start_sts(who, wrong, log, clock.clone(), any, &shutdown).await.unwrap();
@@ -175,7 +175,7 @@ async fn the_scope_that_was_not_used_for_longest_goes_first() {
     for number in 0..SCOPES * 2 {
         // Without a key most of them; they count all the same.
         drop(house.narrowing.key(&below(&format!("{number}/*"))).await);
-        house.clock.set_offset_millis(10 * i64::try_from(number).unwrap());
+        house.clock.suspend(Duration::from_millis(10));
         let again = house.narrowing.key(&below("first/*")).await.unwrap();
         assert!(Arc::ptr_eq(&first, &again), "it is used all the time");
     }
@@ -197,7 +197,7 @@ async fn failures_are_remembered_and_a_good_key_outlives_them() {
     let key = house.narrowing.key(&below("a/*")).await.unwrap();
     house.faults.until_cleared(Service::Sts, Fault::ErrorCode("InvalidParameter.PolicyTooLong"));
     // Its refresh is due at 12 s at the latest; the clock is moved rather than waited for.
-    house.clock.set_offset_millis(30_000);
+    house.clock.suspend(Duration::from_secs(30));
     for _ in 0..20 {
         let held = house.narrowing.key(&below("a/*")).await.unwrap();
         assert!(Arc::ptr_eq(&key, &held), "a failed refresh does not touch it");
@@ -236,12 +236,10 @@ async fn a_scope_that_nobody_uses_for_a_keys_life_is_forgotten_with_its_key() {
     house.accounts.set_key_life(Some(100));
     let key = Arc::downgrade(&house.narrowing.key(&below("a/*")).await.unwrap());
     assert!(key.upgrade().is_some());
-    house.clock.set_offset_millis(200_000);
-    house.accounts.set_clock_offset(200);
+    house.clock.suspend(Duration::from_secs(200));
     house.narrowing.key(&below("b/*")).await.unwrap();
     assert!(key.upgrade().is_none(), "it is wiped");
-    house.clock.set_offset_millis(900_000);
-    house.accounts.set_clock_offset(900);
+    house.clock.suspend(Duration::from_secs(700));
     house.narrowing.key(&below("c/*")).await.unwrap();
     assert_eq!(house.narrowing.held(), 1);
     house.close().await;

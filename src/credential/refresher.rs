@@ -3,7 +3,7 @@
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Jolt, Timestamp},
     shutdown::Shutdown,
 };
 
@@ -12,6 +12,7 @@ use super::{
     accept::{self, Verdict},
     cache::KeyCache,
     error::SourceError,
+    fallback::Outlook,
     handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
     planner::{Cause, Moment, Planner},
@@ -19,6 +20,7 @@ use super::{
     start::RefreshError,
     status::LastError,
     store,
+    urgency::Urgency,
 };
 
 /// The one who asks a source and writes a store.
@@ -33,6 +35,10 @@ pub struct Refresher {
     commands: mpsc::Receiver<Answer>,
     cache: Option<KeyCache>,
     planner: Planner,
+    /// How near its end the current key was when last looked at.
+    urgency: Urgency,
+    /// So many rings are answered by what is planned.
+    heard: u64,
 }
 
 impl Cause {
@@ -81,8 +87,10 @@ impl Refresher {
         dice: fastrand::Rng,
     ) -> (Self, KeyReader, RefresherHandle) {
         let (writer, reader) = store::channel_named(name, clock.clone());
-        let writer =
-            writer.keeping_previous_for(settings.previous_key_retention).counting(metrics.clone());
+        let writer = writer
+            .keeping_previous_for(settings.previous_key_retention)
+            .nearly_over_below(settings.near_expiry)
+            .counting(metrics.clone());
         let (ask, commands) = mpsc::channel(8);
         writer.note(|progress| progress.source = source.kind());
         let handle =
@@ -98,6 +106,8 @@ impl Refresher {
             dice,
             commands,
             cache: None,
+            urgency: Urgency::Calm,
+            heard: 0,
         };
         (refresher, reader, handle)
     }
@@ -120,15 +130,18 @@ impl Refresher {
     async fn keep_fresh(&mut self) {
         self.look_at_clock();
         if !self.begins_with_a_kept_key().await {
-            // Its outcome is in the log, the metrics and the status; nobody else asked.
-            let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
+            let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
+            self.planner.starts_after(jitter, self.moment());
+            self.note_plan();
         }
         loop {
             self.look_at_clock();
             if let Some(cause) = self.planner.due(self.moment()) {
+                // Its outcome is in the log, the metrics and the status; nobody else asked.
                 let (Ok(()) | Err(_)) = self.attempt(cause).await;
                 continue;
             }
+            self.tell(false);
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
@@ -173,6 +186,7 @@ impl Refresher {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
             () = self.reader.rejection() => Event::Rejected,
+            () = self.reader.wanted() => Event::Woken,
             () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
@@ -196,6 +210,7 @@ impl Refresher {
     }
 
     fn rejected(&mut self) {
+        self.heard = self.reader.rings();
         let now = Instant::now();
         if let Some(at) = self.planner.rejected(now) {
             tracing::warn!(
@@ -209,6 +224,7 @@ impl Refresher {
     /// One attempt, from asking to the next plan.
     async fn attempt(&mut self, cause: Cause) -> Result<(), RefreshError> {
         let forced = self.planner.begins(cause);
+        self.tell(true);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
         let request_id = request_id(&fetched);
@@ -271,6 +287,7 @@ impl Refresher {
         self.writer.publish(credential);
         // Rejections so far were of older keys.
         self.reader.take_rejection();
+        self.heard = self.reader.rings();
         let next = self.note_plan();
         self.note_success(now.at);
         tracing::info!(
@@ -301,6 +318,7 @@ impl Refresher {
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
+        self.heard = self.reader.rings();
         let now = self.moment();
         let reason = fault.to_string();
         self.writer.fail(&reason);
@@ -335,6 +353,11 @@ impl Refresher {
 
     /// What only time changes: gauges, the fallback's end, and the end of the current key.
     fn look_at_clock(&mut self) {
+        let jolt = self.clock.look();
+        if jolt.happened() {
+            tell_jolt(jolt, self.clock.offset_millis());
+            self.writer.wake();
+        }
         let now = self.moment();
         self.writer.forget_stale(now.at);
         let held = self.writer.held();
@@ -351,6 +374,23 @@ impl Refresher {
                 "the key has expired and no new one came"
             );
         }
+        let urgency = held.map_or(Urgency::Calm, |key| Urgency::of(&key, now.at, &self.settings));
+        if urgency > self.urgency {
+            urgency.tell(self.reader.name(), expires_at, now.at, self.planner.next_at());
+        }
+        self.urgency = urgency;
+        self.writer.note(|progress| progress.urgency = urgency);
+    }
+
+    /// Tells those who wait for a key what they may hope for.
+    fn tell(&self, asking: bool) {
+        self.writer.tell(Outlook {
+            swaps: 0,
+            heard: self.heard,
+            asking,
+            late: self.planner.is_late(),
+            next_try_at: self.planner.next_try_at(),
+        });
     }
 
     fn moment(&self) -> Moment {
@@ -371,6 +411,24 @@ impl Refresher {
             progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// What happened to the machine's clocks, for the log.
+fn tell_jolt(jolt: Jolt, offset_millis: i64) {
+    if !jolt.suspended.is_zero() {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            suspended_seconds = jolt.suspended.as_secs(),
+            "the machine was suspended; what became due meanwhile is done now"
+        );
+    }
+    if jolt.stepped_millis != 0 {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            stepped_millis = jolt.stepped_millis, offset_millis,
+            "this host's clock was set; the offset to the servers' clocks follows"
+        );
     }
 }
 

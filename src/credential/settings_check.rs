@@ -35,6 +35,15 @@ pub(super) fn refresh(settings: &RefreshSettings) -> Vec<SettingProblem> {
     if !(0.0..1.0).contains(&settings.operator_spread) {
         problems.push(problem("refresh.operator_spread", "must be at least 0 and less than 1"));
     }
+    if !(settings.critical_share >= 0.0
+        && settings.critical_share <= settings.warn_share
+        && settings.warn_share < 1.0)
+    {
+        problems.push(problem(
+            "refresh.critical_share",
+            "critical_share and warn_share are shares of a key's life: 0 <= critical_share <= warn_share < 1",
+        ));
+    }
     if settings.forced_burst == 0 {
         problems.push(problem("refresh.forced_burst", "must be at least 1"));
     }

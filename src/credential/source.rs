@@ -1,13 +1,12 @@
 //! Where keys come from: one module per source behind one trait.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use crate::clock::Clock;
 
 use super::{
     Credential, KeyReader, KeySetSettings, chain,
     error::SourceError,
-    offset::ServerTime,
     settings::{RoleParent, SourceSettings},
     settings_check::SettingProblem,
 };
@@ -113,7 +112,6 @@ fn build_plain(
     parent: Option<KeyReader>,
 ) -> Result<Box<dyn KeySource>, SettingProblem> {
     let refresh = &settings.refresh;
-    let server_time = || Arc::new(ServerTime::new(clock.clone()));
     Ok(match &settings.source {
         SourceSettings::Static(fixed) => match fixed.key.place() {
             None => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
@@ -128,12 +126,7 @@ fn build_plain(
         }
         SourceSettings::Exec(command) => Box::new(exec::Exec::new(command.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
-            Box::new(federation_token::FederationToken::new(
-                federation.clone(),
-                refresh,
-                clock,
-                server_time(),
-            ))
+            Box::new(federation_token::FederationToken::new(federation.clone(), refresh, clock))
         }
         SourceSettings::AssumeRole(role) => {
             let parent = match (&role.parent, parent) {
@@ -143,18 +136,14 @@ fn build_plain(
                 }
                 (RoleParent::KeySet(name), None) => return Err(chain::unknown(name)),
             };
-            let (role, time) = (role.clone(), server_time());
-            Box::new(assume_role::AssumeRole::new(role, parent, refresh, clock, time))
+            Box::new(assume_role::AssumeRole::new(role.clone(), parent, refresh, clock))
         }
         SourceSettings::Http(server) => {
             Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))
         }
-        SourceSettings::WebIdentity(identity) => Box::new(web_identity::WebIdentity::new(
-            identity.clone(),
-            refresh,
-            clock,
-            server_time(),
-        )),
+        SourceSettings::WebIdentity(identity) => {
+            Box::new(web_identity::WebIdentity::new(identity.clone(), refresh, clock))
+        }
         SourceSettings::InstanceRole(role) => {
             Box::new(instance_role::InstanceRole::new(role.clone(), clock.clone()))
         }

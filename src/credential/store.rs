@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{
+        Arc, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Waker},
     time::Duration,
 };
@@ -10,14 +13,12 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
-use crate::{
-    clock::{Clock, Timestamp},
-    secret::SecretId,
-};
+use crate::clock::{Clock, Timestamp};
 
 use super::{
-    Credential, KeyStatus,
-    metrics::{KeyMetrics, RejectionCode},
+    Credential, KeyStatus, RefreshSettings,
+    fallback::{Outlook, Rejection},
+    metrics::KeyMetrics,
     status::Progress,
 };
 
@@ -52,7 +53,7 @@ pub struct KeyHealth {
 /// The cheap handle of the data path: wait-free reads.
 #[derive(Clone, Debug)]
 pub struct KeyReader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// The one writer; lives in the refresher.
@@ -63,26 +64,38 @@ pub struct KeyWriter {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     name: String,
-    clock: Clock,
-    current: ArcSwapOption<Credential>,
-    previous: ArcSwapOption<Previous>,
+    pub(super) clock: Clock,
+    pub(super) current: ArcSwapOption<Credential>,
+    pub(super) previous: ArcSwapOption<Previous>,
+    /// Until when the previous key is used first: milliseconds since the epoch, 0 for not at all.
+    pub(super) previous_preferred_until: AtomicU64,
+    /// With less life than this a key is nearly over.
+    pub(super) near_expiry_millis: AtomicU64,
     /// What the last attempt failed with. Read only when there is no key.
     reason: ArcSwap<String>,
-    /// Counts published keys, and wakes those who wait for one.
-    swaps: watch::Sender<u64>,
-    rejected: Notify,
-    metrics: OnceLock<KeyMetrics>,
+    /// Wakes those who wait for a key.
+    pub(super) outlook: watch::Sender<Outlook>,
+    /// The keys that the upstream refused last, the latest first.
+    pub(super) rejections: ArcSwap<Vec<Rejection>>,
+    pub(super) rejected: Notify,
+    /// How often the refresher was rung.
+    pub(super) rings: AtomicU64,
+    /// Somebody waits for a key: the refresher may have slept through its plan.
+    wanted: Notify,
+    /// The end of the expired key that was last told to be in use.
+    pub(super) expired_told: AtomicU64,
+    pub(super) metrics: OnceLock<KeyMetrics>,
     progress: std::sync::Mutex<Progress>,
 }
 
 /// The key before the current one, kept for a while: a brand-new key may take a moment to be known
 /// everywhere.
 #[derive(Debug)]
-struct Previous {
-    credential: Arc<Credential>,
-    keep_until: Timestamp,
+pub(super) struct Previous {
+    pub(super) credential: Arc<Credential>,
+    pub(super) keep_until: Timestamp,
 }
 
 /// A store without a key, on the system's clock: its writer and a first reader.
@@ -99,17 +112,24 @@ pub fn channel_named(name: &str, clock: Clock) -> (KeyWriter, KeyReader) {
         clock,
         current: ArcSwapOption::empty(),
         previous: ArcSwapOption::empty(),
+        previous_preferred_until: AtomicU64::new(0),
+        near_expiry_millis: AtomicU64::new(0),
         reason: ArcSwap::from_pointee("the first attempt is under way".to_owned()),
-        swaps: watch::Sender::new(0),
+        outlook: watch::Sender::new(Outlook::default()),
+        rejections: ArcSwap::default(),
         rejected: Notify::new(),
+        rings: AtomicU64::new(0),
+        wanted: Notify::new(),
+        expired_told: AtomicU64::new(0),
         metrics: OnceLock::new(),
         progress: std::sync::Mutex::default(),
     });
+    let usual = RefreshSettings::default();
     let writer = KeyWriter {
         shared: Arc::clone(&shared),
-        previous_key_retention: super::RefreshSettings::default().previous_key_retention,
+        previous_key_retention: usual.previous_key_retention,
     };
-    (writer, KeyReader { shared })
+    (writer.nearly_over_below(usual.near_expiry), KeyReader { shared })
 }
 
 impl KeyReader {
@@ -134,13 +154,14 @@ impl KeyReader {
         if let Ok(credential) = self.current(self.shared.clock.now()) {
             return Ok(credential);
         }
-        let mut swaps = self.shared.swaps.subscribe();
+        let mut outlooks = self.shared.outlook.subscribe();
+        self.shared.wanted.notify_one();
         let published = async {
             loop {
                 if let Ok(credential) = self.current(self.shared.clock.now()) {
                     return credential;
                 }
-                if swaps.changed().await.is_err() {
+                if outlooks.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -148,57 +169,6 @@ impl KeyReader {
         match tokio::time::timeout(patience, published).await {
             Ok(credential) => Ok(credential),
             Err(_elapsed) => self.current(self.shared.clock.now()),
-        }
-    }
-
-    /// Waits for a usable key of another id than `known`; `None` if none came while `patience` lasted.
-    /// Cancel-safe.
-    pub async fn another_than(
-        &self,
-        known: &SecretId,
-        patience: Duration,
-    ) -> Option<Arc<Credential>> {
-        let mut swaps = self.shared.swaps.subscribe();
-        let another = async {
-            loop {
-                if let Ok(credential) = self.current(self.shared.clock.now())
-                    && credential.id != *known
-                {
-                    return credential;
-                }
-                if swaps.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        tokio::time::timeout(patience, another).await.ok()
-    }
-
-    /// The key before the current one, while it lives and is still kept as a fallback. Wait-free.
-    #[must_use]
-    pub fn previous(&self, now: Timestamp) -> Option<Arc<Credential>> {
-        let held = self.shared.previous.load();
-        let previous = held.as_ref()?;
-        let kept = now < previous.keep_until && previous.credential.is_usable(now);
-        kept.then(|| Arc::clone(&previous.credential))
-    }
-
-    /// A request was signed with [`KeyReader::previous`]: counts it.
-    pub fn report_used_previous(&self) {
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.used_previous();
-        }
-    }
-
-    /// The upstream refused this key, by its error code: rings the refresher (rate limited there).
-    /// Does not ring if the key was swapped in the meantime.
-    pub fn report_rejected(&self, credential: &Credential, code: &str) {
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.rejected(RejectionCode::of(code));
-        }
-        let held = self.shared.current.load();
-        if held.as_ref().is_some_and(|current| current.id == credential.id) {
-            self.shared.rejected.notify_one();
         }
     }
 
@@ -225,6 +195,16 @@ impl KeyReader {
         self.shared.progress().status(&self.shared.name, held.as_deref(), now)
     }
 
+    /// Completes when somebody began to wait for a key since the last call. Cancel-safe.
+    pub(super) async fn wanted(&self) {
+        self.shared.wanted.notified().await;
+    }
+
+    /// How often the refresher was rung.
+    pub(super) fn rings(&self) -> u64 {
+        self.shared.rings.load(Ordering::Relaxed)
+    }
+
     /// Completes when the upstream refused the current key since the last call. Cancel-safe.
     pub(super) async fn rejection(&self) {
         self.shared.rejected.notified().await;
@@ -242,6 +222,14 @@ impl KeyWriter {
     #[must_use]
     pub fn keeping_previous_for(mut self, retention: Duration) -> Self {
         self.previous_key_retention = retention;
+        self
+    }
+
+    /// A key with less life than this is nearly over (5 seconds by default).
+    #[must_use]
+    pub fn nearly_over_below(self, rest: Duration) -> Self {
+        let millis = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        self.shared.near_expiry_millis.store(millis, Ordering::Relaxed);
         self
     }
 
@@ -266,7 +254,21 @@ impl KeyWriter {
         }
         self.shared.current.store(Some(credential));
         self.shared.reason.store(Arc::new("the next key has not come".to_owned()));
-        self.shared.swaps.send_modify(|count| *count += 1);
+        self.shared.previous_preferred_until.store(0, Ordering::Relaxed);
+        self.shared.outlook.send_modify(|outlook| outlook.swaps += 1);
+    }
+
+    /// What those who wait for a key should know.
+    pub(super) fn tell(&self, outlook: Outlook) {
+        self.shared.outlook.send_if_modified(|told| {
+            let news = Outlook { swaps: told.swaps, ..outlook };
+            std::mem::replace(told, news) != news
+        });
+    }
+
+    /// Time was corrected: those who wait look again.
+    pub(super) fn wake(&self) {
+        self.shared.outlook.send_modify(|_| {});
     }
 
     /// An attempt failed: what to tell those who find no key. The key that is held stays.
@@ -318,7 +320,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{SecretKey, SessionToken};
+    use crate::secret::{SecretId, SecretKey, SessionToken};
 
     const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 

@@ -1,7 +1,7 @@
 //! Opening the data ports, starting the data threads and ending them.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
@@ -242,6 +242,7 @@ impl Seed {
             connector: Connector { tls: self.tls, patience: settings.connect_timeout },
             meter: self.meter,
             draining: self.draining,
+            next_sample_at: Cell::new(Instant::now()),
             settings,
         }
     }

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) draining: CancellationToken,
+    /// When an answer's date is next worth reading.
+    pub(super) next_sample_at: Cell<Instant>,
 }
 
 impl Worker {

@@ -1,7 +1,7 @@
 //! `assume-role`: `AssumeRole` with a permanent or temporary key, or with that of another key set
 //! (Tencent Cloud doc 1312/48197).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,6 @@ use crate::{
     clock::Clock,
     credential::{
         RefreshSettings,
-        offset::ServerTime,
         settings::{AssumeRoleSettings, ParentKey},
         tags::Tag,
     },
@@ -40,7 +39,6 @@ impl AssumeRole {
         parent: Parent,
         refresh: &RefreshSettings,
         clock: &Clock,
-        server_time: Arc<ServerTime>,
     ) -> Self {
         let mut parameters = Map::new();
         parameters.insert("RoleArn".to_owned(), settings.role_arn.into());
@@ -57,7 +55,7 @@ impl AssumeRole {
         }
         let patience = refresh.attempt_timeout;
         Self {
-            client: StsClient::new(&settings.sts, refresh, clock, server_time),
+            client: StsClient::new(&settings.sts, refresh, clock),
             question: Question { action: "AssumeRole", parameters, duration: settings.duration },
             // An attempt is up to five calls: the duration may be lowered on the way. With another
             // key set it may wait for its key, for another one, and call again.
@@ -81,7 +79,7 @@ impl KeySource for AssumeRole {
 
     fn fetch(&self) -> Fetching<'_> {
         match &self.parent {
-            Parent::Key(key) => Box::pin(self.client.ask(&self.question, key.into())),
+            Parent::Key(key) => Box::pin(self.client.ask_with(&self.question, key)),
             Parent::KeySet(via) => Box::pin(via.ask(&self.client, &self.question)),
         }
     }
