@@ -1,13 +1,16 @@
 //! `auto`: explicit environment or file, then web identity, then the instance's role.
 
-use super::{Found, Problems, Set, found_key};
+use super::{
+    Found, Problems, Set, found_key,
+    web_identity::{TOKEN_FILE, WRONG_TOKEN_FILE},
+};
 use crate::credential::{FederationTokenSettings, SourceSettings, StsSettings};
 
 /// What TKE's pod-identity-webhook sets, and the setting that may stand for it.
 const OF_THE_WEBHOOK: [(&str, &str); 4] = [
     ("TKE_REGION", "region"),
     ("TKE_PROVIDER_ID", "provider_id"),
-    ("TKE_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file"),
+    (TOKEN_FILE, "web_identity_token_file"),
     ("TKE_ROLE_ARN", "role_arn"),
 ];
 
@@ -43,7 +46,9 @@ impl Set<'_> {
         let absent: Vec<_> = OF_THE_WEBHOOK
             .iter()
             .filter(|(variable, key)| {
-                self.environment.get(variable).is_none() && self.text(key).is_none()
+                let is_set = |variable| self.environment.get(variable).is_some();
+                let misnamed = *variable == TOKEN_FILE && is_set(WRONG_TOKEN_FILE);
+                !is_set(variable) && !misnamed && self.text(key).is_none()
             })
             .map(|(variable, _)| *variable)
             .collect();
