@@ -1,5 +1,6 @@
 //! Puts the rooms together, opens the house and closes it.
 
+mod key_notes;
 mod limits;
 mod one_key;
 mod online;
@@ -284,6 +285,7 @@ impl App {
             shutdown.spawn("control", log_failure("control", serving));
         }
         view.log_start();
+        key_notes::log(&settings.key_notes);
         if let Some(watcher) = watcher {
             let view = Arc::clone(&view);
             drop(watcher.send(Box::new(move || view.status())));

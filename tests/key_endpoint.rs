@@ -10,6 +10,8 @@ mod configuration;
 mod hand_out;
 #[path = "key_endpoint/house.rs"]
 mod house;
+#[path = "key_endpoint/log.rs"]
+mod log;
 #[path = "key_endpoint/narrowed.rs"]
 mod narrowed;
 #[path = "key_endpoint/once.rs"]

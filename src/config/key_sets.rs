@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::{
     environment::Environment,
     found_key::{self, Found},
-    keys::AVAILABLE_SOURCES,
     layers::Layers,
     problem::Problems,
     refresh::refresh,
@@ -78,15 +77,6 @@ struct Set<'a> {
 impl Set<'_> {
     fn build(&self, problems: &mut Problems) -> Option<(KeySetSettings, KeyNote)> {
         let asked = self.text("source").unwrap_or_else(|| "auto".to_owned());
-        if !AVAILABLE_SOURCES.contains(&asked.as_str()) {
-            let available = AVAILABLE_SOURCES.join(", ");
-            self.refuse(
-                "source",
-                format!("{asked} is not available in this version; available: {available}"),
-                problems,
-            );
-            return None;
-        }
         self.check_fitting(&asked, problems);
         let sts = self.sts(problems);
         let mut passed_over = Vec::new();

@@ -155,9 +155,6 @@ pub const SETTINGS: &[Setting] = &[
 const SOCKET_MODES: &[&str] = &["0600", "0660", "0666"];
 const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
 
-/// Sources of this version.
-pub const AVAILABLE_SOURCES: &[&str] = SOURCES;
-
 /// All names of sources.
 pub const SOURCES: &[&str] = &[
     "auto",

@@ -38,12 +38,16 @@ pub fn summary(settings: &Settings) -> String {
     row("bare paths", bare_paths(&settings.proxy));
     for note in &settings.key_notes {
         row("keys", &keys(note));
+        for reason in &note.passed_over {
+            row("  not from", reason);
+        }
         row("  found in", &note.found_in.join(", "));
         row("  asked at", note.endpoint.as_deref().unwrap_or_default());
         let asked_with = note.via.as_ref().map(|via| format!("the key of {via}"));
         row("  asked with", &asked_with.unwrap_or_default());
         row("  role", note.role.as_deref().unwrap_or_default());
         row("  policy", &note.policy.as_deref().map(pretty).unwrap_or_default());
+        row("  kept in", note.cache_file.as_deref().unwrap_or_default());
         for warning in &note.warnings {
             row("  warning", warning);
         }

@@ -126,6 +126,9 @@ const TARGET: &str = "cos_auth_proxy::signature";
 /// with it.
 fn of_line(line: &str) -> Option<Evidence> {
     const START: &str = "{\"signature_failure\"";
+    if !line.contains("signature_failure") {
+        return None;
+    }
     if let Ok(fields) = serde_json::from_str::<Value>(line)
         && let Some(text) = fields.get("failure").and_then(Value::as_str)
     {

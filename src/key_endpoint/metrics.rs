@@ -21,6 +21,21 @@ pub struct KeyEndpointMetrics {
 }
 
 impl KeyEndpointMetrics {
+    /// Every value of the label `outcome`.
+    pub const OUTCOMES: [&str; 11] = [
+        "handed_out",
+        "narrowed",
+        "listed",
+        "no_key",
+        "scope_not_allowed",
+        "too_many_scopes",
+        "unauthorized",
+        "browser",
+        "wrong_host",
+        "not_found",
+        "bad_request",
+    ];
+
     /// Registers the series. `registry` carries the prefix of the process.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
@@ -34,6 +49,7 @@ impl KeyEndpointMetrics {
     }
 
     pub(super) fn count(&self, shape: Option<Shape>, outcome: &'static str) {
+        debug_assert!(Self::OUTCOMES.contains(&outcome), "{outcome} is not documented");
         let labels = RequestLabels { shape: shape.map_or("none", Shape::name), outcome };
         self.requests.get_or_create(&labels).inc();
     }

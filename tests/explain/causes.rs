@@ -2,7 +2,7 @@
 
 use cos_auth_proxy::{
     emulator::{CosError, accounts::ExpiredKeyAnswer},
-    explain::{Cause, Explanation, Part},
+    explain::{Cause, Explanation, Part, show},
 };
 
 use crate::signed::{Known, Request, accounts, evidence, explained, known, mismatch, named, xml};
@@ -430,9 +430,10 @@ fn equal_strings_mean_another_secret() {
 #[test]
 fn an_error_about_something_else_is_not_blamed_on_the_signature() {
     let known = named("py01-get-plain");
-    for code in ["AccessDenied", "NoSuchKey", "SlowDown"] {
-        let told = explained(&known.request, &CosError::new(403, code, "No."), 0);
+    for code in ["AccessDenied", "NoSuchKey", "SlowDown", "No\u{1b}[2J"] {
+        let told = explained(&known.request, &CosError::new(403, code, "No\u{1b}[2J."), 0);
         assert_eq!(told.finding.cause, Cause::NotTheSignature, "{told:?}");
+        assert!(!show(&told, 80).contains('\u{1b}'), "{told:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use cos_auth_proxy::{
     clock::Clock,
     credential::{
         Endpoint, FederationTokenSettings, KeyMetrics, KeyReader, KeySetSettings, Narrowing,
-        ParentKey, Permission, RefreshSettings, Refresher, SourceSettings, StsSettings,
+        ParentKey, Permission, RefreshSettings, Refresher, RetryClass, SourceSettings, StsSettings,
         bucket_policy,
     },
     key_endpoint::{HandedOut, KeyEndpoint, KeyEndpointMetrics, KeyEndpointSettings, Shape},
@@ -20,9 +20,10 @@ use cos_auth_proxy::{
     shutdown::Shutdown,
 };
 
-use crate::running::Running;
-
-use crate::keys::{SECRET, Scripted, TOKEN, key};
+use crate::{
+    keys::{SECRET, Scripted, TOKEN, key},
+    running::Running,
+};
 
 const LABELS: Labels =
     Labels { operations: &["GetObject"], methods: &["GET"], reasons: &["no-key"] };
@@ -210,6 +211,12 @@ async fn the_page_lists_the_values_of_labels() {
     let retries = &families["cos_auth_proxy_upstream_retries_total"].labels["reason"];
     let retries: BTreeSet<_> = retries.iter().map(String::as_str).collect();
     assert_eq!(listed("`reason` of `upstream_retries`"), retries);
+    let classes = RetryClass::ALL.map(RetryClass::label);
+    assert_eq!(listed("`class`"), BTreeSet::from(classes));
+    let outcomes = BTreeSet::from(KeyEndpointMetrics::OUTCOMES);
+    assert_eq!(listed("`outcome` of `key_endpoint_requests`"), outcomes);
+    let shapes = Shape::ALL.map(Shape::name).into_iter().chain(["none"]);
+    assert_eq!(listed("`shape`"), shapes.collect());
     for family in families.values() {
         for label in family.label_names() {
             assert!(rows.iter().any(|row| row[0].starts_with(&format!("`{label}`"))), "{label}");

@@ -13,8 +13,7 @@ use crate::{
 impl Set<'_> {
     pub(super) fn file(&self, problems: &mut Problems) -> Option<SourceSettings> {
         let Some(path) = self.text("path") else {
-            let needs = "is not set: file needs the file to read and watch".to_owned();
-            self.refuse("path", needs, problems);
+            self.need("path", "file needs the file to read and watch", problems);
             return None;
         };
         let format = match self.text("format").as_deref() {
@@ -30,8 +29,7 @@ impl Set<'_> {
     pub(super) fn exec(&self, problems: &mut Problems) -> Option<SourceSettings> {
         let mut words = self.layers.list(&self.path("command")).into_iter();
         let Some(program) = words.next() else {
-            let needs = "is not set: exec needs [\"/absolute/path\", \"argument\", …]".to_owned();
-            self.refuse("command", needs, problems);
+            self.need("command", "exec needs [\"/absolute/path\", \"argument\", …]", problems);
             return None;
         };
         let arguments: Vec<_> = words.collect();
@@ -59,6 +57,11 @@ impl Set<'_> {
             environment,
             timeout: timeout.unwrap_or(ExecSettings::USUAL_TIMEOUT),
         }))
+    }
+
+    fn need(&self, key: &str, what: &str, problems: &mut Problems) {
+        let origin = self.layers.origin(&self.path("source"));
+        problems.add_value(&self.path(key), &origin, format!("is not set: {what}"));
     }
 
     pub(super) fn cache_file(&self, problems: &mut Problems) -> Option<PathBuf> {
