@@ -208,6 +208,8 @@ struct Known {
     key_server: KeyServerRules,
     /// Arns of the roles bound to the instance; `None`: the first role.
     instance_roles: Option<Vec<String>>,
+    /// Seconds after which the instance metadata shows another key; `None`: half its life.
+    instance_key_age: Option<u64>,
     /// Tags of sessions, by the id of their key.
     session_tags: HashMap<String, Vec<(String, String)>>,
 }
@@ -228,6 +230,7 @@ impl Default for Known {
             expired_key_answer: ExpiredKeyAnswer::default(),
             key_server: KeyServerRules::default(),
             instance_roles: None,
+            instance_key_age: None,
             session_tags: HashMap::new(),
         }
     }
