@@ -205,6 +205,7 @@ fn current_form(path: &str) -> String {
     old.unwrap_or_else(|| path.to_owned())
 }
 
-#[cfg(all(test, feature = "demo"))]
+#[cfg(feature = "demo")]
+#[cfg(test)]
 #[path = "covers_tests.rs"]
 mod tests;

@@ -417,6 +417,7 @@ fn policy_of(wanted: &[Permission]) -> String {
     serde_json::json!({ "version": "2.0", "statement": statements }).to_string()
 }
 
-#[cfg(all(test, feature = "demo"))]
+#[cfg(feature = "demo")]
+#[cfg(test)]
 #[path = "narrow_tests.rs"]
 mod tests;

@@ -88,7 +88,7 @@ def config_maps():
                 yield pytest.param(document["data"]["config.toml"], id=manifest.stem)
 
 
-@pytest.mark.parametrize("text", config_maps())
+@pytest.mark.parametrize("text", list(config_maps()))
 def test_the_config_in_each_config_map_is_understood_by_the_product(binary, tmp_path, text):
     for name in ("secret-id", "secret-key", "token"):
         (tmp_path / name).write_text("AKIDdeploydeploydeploydeploydeploy00\n")

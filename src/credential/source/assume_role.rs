@@ -79,7 +79,7 @@ impl KeySource for AssumeRole {
 
     fn fetch(&self) -> Fetching<'_> {
         match &self.parent {
-            Parent::Key(key) => Box::pin(self.client.ask(&self.question, key.into())),
+            Parent::Key(key) => Box::pin(self.client.ask_with(&self.question, key)),
             Parent::KeySet(via) => Box::pin(via.ask(&self.client, &self.question)),
         }
     }

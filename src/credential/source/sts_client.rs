@@ -50,12 +50,6 @@ pub(super) enum Caller<'a> {
     Unsigned,
 }
 
-impl<'a> From<&'a ParentKey> for Caller<'a> {
-    fn from(key: &'a ParentKey) -> Self {
-        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_deref() }
-    }
-}
-
 impl<'a> From<&'a Credential> for Caller<'a> {
     fn from(key: &'a Credential) -> Self {
         Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_ref() }
@@ -80,14 +74,16 @@ impl StsClient {
         Self { http, region: settings.region.clone(), clock: clock.clone() }
     }
 
-    /// Asks with a configured key, as it stands in its files at this moment.
+    /// Asks with a configured key, as it stands in its files at this moment. There is no other way
+    /// for such a key to make a call.
     pub(super) async fn ask_with(
         &self,
         question: &Question,
         key: &ParentKey,
     ) -> Result<Fetched, SourceError> {
         let key = key.as_it_stands(&self.clock).await;
-        self.ask(question, (&key).into()).await
+        let ParentKey { id, secret, token, place: _ } = &key;
+        self.ask(question, Caller::Key { id, secret, token: token.as_deref() }).await
     }
 
     /// Asks for a key. A duration above what the role allows is halved, and a region that STS does
