@@ -32,7 +32,7 @@ pub fn show(layers: &Layers, sources: bool) -> String {
         if section == "refresh" && open != "refresh" {
             sets(&mut text, layers, sources);
         }
-        if is_worth_a_line(setting, &held) {
+        if is_worth_a_line(&held) {
             if open != section {
                 header(&mut text, section);
                 open = section;
@@ -85,7 +85,7 @@ fn line(text: &mut String, setting: &Setting, key: &str, held: &Held, sources: b
     };
 }
 
-fn is_worth_a_line(setting: &Setting, held: &Held) -> bool {
+fn is_worth_a_line(held: &Held) -> bool {
     let is_empty = matches!(&held.value, Value::Text(text) if text.is_empty());
     !is_empty || held.origin != Origin::Default
 }
