@@ -34,7 +34,7 @@ mod proof;
 #[path = "rotation/trouble.rs"]
 mod trouble;
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use cos_auth_proxy::{
     app::ExitReason,
@@ -44,12 +44,15 @@ use cos_auth_proxy::{
 };
 use proof::Proof;
 use sources::{Source, introduce};
+use tokio::time::Instant;
 
 /// Swaps of all sources together in an ordinary run.
 const SWAPS: u64 = 1000;
 /// The fewest of any source that has more than one key, and the fewest requests of each.
 const LEAST_SWAPS: u64 = 20;
 const LEAST_REQUESTS: u64 = 100;
+/// How often a person who waits is told how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A run that has not got there by then never will.
 const LONGEST: Duration = Duration::from_secs(600);
 const LONGEST_OF_LONG_RUN: Duration = Duration::from_secs(4 * 3600);
@@ -58,11 +61,13 @@ const LONGEST_OF_LONG_RUN: Duration = Duration::from_secs(4 * 3600);
 async fn no_request_fails_with_any_source_while_keys_change_and_servers_fail() {
     let seed = number("ROTATION_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
     let each = number("ROTATION_SWAPS");
-    println!("seed {seed}: repeat with ROTATION_SEED={seed}");
+    say(&format!("seed {seed}: repeat with ROTATION_SEED={seed}"));
     let shutdown = Shutdown::new();
     let settings = EmulatorSettings::default();
     let emulator = Emulator::start(settings, Clock::system(), &shutdown).await.unwrap();
     introduce(emulator.accounts());
+    // The metadata shows a key for a while; a long run has no time for that.
+    emulator.accounts().set_instance_key_age(Some(if each.is_some() { 0 } else { 1 }));
     let mut proofs = Vec::new();
     for (index, source) in (0..).zip(Source::ALL) {
         proofs.push(Proof::begin(source, &emulator, seed + index, &shutdown).await);
@@ -70,8 +75,14 @@ async fn no_request_fails_with_any_source_while_keys_change_and_servers_fail() {
 
     let longest = if each.is_some() { LONGEST_OF_LONG_RUN } else { LONGEST };
     let enough = async {
+        let mut tell_at = Instant::now() + TELL_EVERY;
         while !done(&proofs, each) && proofs.iter().all(|proof| proof.tally.failures().is_empty()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
+            if Instant::now() >= tell_at {
+                tell_at += TELL_EVERY;
+                let swaps: Vec<_> = proofs.iter().map(Proof::swaps).collect();
+                say(&format!("swaps so far: {swaps:?}"));
+            }
         }
     };
     let in_time = tokio::time::timeout(longest, enough).await.is_ok();
@@ -82,14 +93,14 @@ async fn no_request_fails_with_any_source_while_keys_change_and_servers_fail() {
     }
     for proof in proofs {
         let (summary, failed, exit) = proof.end().await;
-        println!("{summary}");
+        say(&summary);
         failures.extend(failed);
         exits.push(exit);
     }
     let seen = emulator.seen();
     let count = |verdict| seen.count_verdict(Service::Cos, verdict);
     let accepted = count("ok") + count("NoSuchKey");
-    println!("{accepted} of {} requests to COS were accepted", seen.count(Service::Cos));
+    say(&format!("{accepted} of {} requests to COS were accepted", seen.count(Service::Cos)));
     shutdown.begin();
     assert!(shutdown.finished(Duration::from_secs(20)).await, "every task ends");
     assert!(failures.is_empty(), "seed {seed}: {failures:#?}");
@@ -106,6 +117,11 @@ fn done(proofs: &[Proof], each: Option<u64>) -> bool {
     };
     proofs.iter().all(there)
         && (each.is_some() || proofs.iter().map(Proof::swaps).sum::<u64>() >= SWAPS)
+}
+
+/// Seen whether the test passes or not.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "rotation: {line}"));
 }
 
 #[expect(clippy::disallowed_methods, reason = "how a person asks for a longer run")]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Between two rounds of a worker, so that many proxies share a small machine.
-const BREATH: Duration = Duration::from_millis(40);
+const BREATH: Duration = Duration::from_millis(100);
 /// One slow transfer takes longer than a key lives.
 const SLOW_PIECES: usize = 70;
 const SLOW_PAUSE: Duration = Duration::from_millis(200);

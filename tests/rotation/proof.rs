@@ -74,7 +74,6 @@ impl Proof {
         let shutdown = Shutdown::new();
         // https in front of one of them: it takes the processor most of its time.
         let tls = source == Source::AssumeRole;
-        emulator.accounts().set_instance_key_age(Some(1));
         let servers = Servers::open(source, emulator.accounts(), KEY_LIFE, tls, parent).await;
         let text = format!(
             "{SETTINGS}connect_to = \"{}\"\n{REFRESH}{}",

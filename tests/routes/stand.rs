@@ -124,9 +124,10 @@ impl Stand {
     }
 
     pub(crate) fn spelled(&self, request: &Request) -> Spelled {
-        let upload = match &request.kind {
-            Kind::CopyPart(key, ..) => self.uploads[&(request.bucket, *key)].as_str(),
-            _ => "",
+        let upload = if let Kind::CopyPart(key, ..) = &request.kind {
+            self.uploads[&(request.bucket, *key)].as_str()
+        } else {
+            ""
         };
         request.spell(upload)
     }
