@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     key_text::{self, About, KeyFormat, TextFault},
-    small_files::{self, Content, Read},
+    small_files::{self, Content, Read, bytes},
     watch::{SETTLED_AFTER, Watch},
 };
 
@@ -191,10 +191,6 @@ impl KeyPlace {
             }
         }
     }
-}
-
-fn bytes(read: &Read) -> Option<&[u8]> {
-    read.as_ref().ok().map(|content| content.bytes.as_slice())
 }
 
 type Part<'a> = Option<(PathBuf, Option<&'a Read>)>;

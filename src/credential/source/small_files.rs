@@ -15,6 +15,9 @@ use crate::clock::Timestamp;
 /// Larger than any key; a path to something else must not fill the memory.
 const LARGEST: usize = 64 * 1024;
 
+/// Files that never stand still together are taken as they are.
+const LOOKS_AT_MOVING_FILES: u32 = 10;
+
 /// What stands in a file.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -48,10 +51,35 @@ impl Files {
         let paths = Arc::clone(&self.paths);
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            paths.iter().map(|path| read(path)).collect()
+            together(&paths)
         });
         reading.await.unwrap_or_else(|_cancelled| failed("the process is ending"))
     }
+}
+
+fn together(paths: &[PathBuf]) -> Vec<Read> {
+    let all = || paths.iter().map(|path| read(path)).collect();
+    if paths.len() > 1 { standing_still(all) } else { all() }
+}
+
+/// What several files hold at one moment. The parts of a key are replaced together, perhaps while
+/// they are read one after the other, and a key made of two would be refused everywhere.
+fn standing_still(mut all: impl FnMut() -> Vec<Read>) -> Vec<Read> {
+    let mut seen = all();
+    for _ in 0..LOOKS_AT_MOVING_FILES {
+        let again = all();
+        let stood_still = seen.iter().map(bytes).eq(again.iter().map(bytes));
+        seen = again;
+        if stood_still {
+            break;
+        }
+    }
+    seen
+}
+
+/// What was read, if it could be.
+pub(super) fn bytes(read: &Read) -> Option<&[u8]> {
+    read.as_ref().ok().map(|content| content.bytes.as_slice())
 }
 
 /// One file, at once.
@@ -84,4 +112,35 @@ pub(super) fn read(path: &Path) -> Read {
     let since_epoch = written.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
     Ok(Content { bytes, written_at: Timestamp::from_unix_millis(millis) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(texts: &str) -> Vec<Read> {
+        let content = |text: &str| Content {
+            bytes: Zeroizing::new(text.into()),
+            written_at: Timestamp::from_unix_seconds(1),
+        };
+        texts.split(' ').map(|text| Ok(content(text))).collect()
+    }
+
+    #[test]
+    fn parts_that_are_replaced_while_they_are_read_are_read_again() {
+        let mut reads = ["id1 key2 token2", "id2 key2 token2", "id2 key2 token2"].into_iter();
+        let seen = standing_still(|| parts(reads.next().unwrap()));
+        let seen: Vec<_> = seen.iter().map(bytes).collect();
+        assert_eq!(seen, [&b"id2"[..], b"key2", b"token2"].map(Some));
+    }
+
+    #[test]
+    fn files_that_never_stand_still_are_read_in_the_end() {
+        let mut reads = 0;
+        let seen = standing_still(|| {
+            reads += 1;
+            parts(&format!("id{reads} key{reads}"))
+        });
+        assert_eq!((seen.len(), reads), (2, LOOKS_AT_MOVING_FILES + 1));
+    }
 }
