@@ -10,6 +10,8 @@ mod error;
 mod handle;
 mod key;
 mod metrics;
+#[cfg(test)]
+mod model_tests;
 mod offset;
 mod planner;
 mod policy;
@@ -22,6 +24,11 @@ mod source;
 mod start;
 mod status;
 mod store;
+#[cfg(not(test))]
+mod sync;
+#[cfg(test)]
+#[path = "credential/model_tests/switched_sync.rs"]
+mod sync;
 
 pub use accept::Refusal;
 pub use endpoint::{BadEndpoint, Endpoint};

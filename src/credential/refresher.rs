@@ -83,12 +83,13 @@ impl Refresher {
     /// Asks, swaps, sleeps, until shutdown begins. An attempt under way is then given up.
     pub async fn run(mut self, shutdown: Shutdown) {
         tokio::select! {
+            biased;
             () = shutdown.begun() => {}
             () = self.keep_fresh() => {}
         }
     }
 
-    async fn keep_fresh(&mut self) {
+    pub(super) async fn keep_fresh(&mut self) {
         self.look_at_clock();
         // Its outcome is in the log, the metrics and the status; nobody else asked.
         let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
@@ -110,7 +111,9 @@ impl Refresher {
     async fn next_event(&mut self) -> Event {
         let wake_at = self.planner.wake_at(Instant::now());
         let can_be_asked = !self.commands.is_closed();
+        // In this order: all that was asked is answered at once, so it cannot starve the others.
         tokio::select! {
+            biased;
             command = self.commands.recv(), if can_be_asked => {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
@@ -203,8 +206,6 @@ impl Refresher {
         let id = credential.id.clone();
         let expires_at = credential.expires_at;
         self.writer.publish(credential);
-        // Rejections so far were of older keys.
-        self.reader.take_rejection();
         let next = self.note_plan();
         self.note_success(now.at);
         tracing::info!(

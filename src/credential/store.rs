@@ -1,14 +1,10 @@
 //! One writer, many readers, one atomic load.
 
 use std::{
-    pin::pin,
-    sync::{Arc, OnceLock, PoisonError},
-    task::{Context, Waker},
+    ops::Deref,
+    sync::{Arc, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
-
-use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -16,6 +12,7 @@ use super::{
     Credential, KeyStatus,
     metrics::{KeyMetrics, RejectionCode},
     status::Progress,
+    sync::{ArcSwap, ArcSwapOption, AtomicBool, Notify, watch},
 };
 
 /// Why there is no key to sign with.
@@ -63,7 +60,7 @@ pub struct KeyWriter {
 struct Shared {
     name: String,
     clock: Clock,
-    current: ArcSwapOption<Credential>,
+    current: ArcSwapOption<Held>,
     previous: ArcSwapOption<Previous>,
     /// What the last attempt failed with. Read only when there is no key.
     reason: ArcSwap<String>,
@@ -72,6 +69,21 @@ struct Shared {
     rejected: Notify,
     metrics: OnceLock<KeyMetrics>,
     progress: std::sync::Mutex<Progress>,
+}
+
+/// The current key. A rejection is marked on the key it is about: it goes when that key goes, and a
+/// ring that comes late finds no mark.
+#[derive(Debug)]
+struct Held {
+    credential: Arc<Credential>,
+    rejected: AtomicBool,
+}
+
+impl Deref for Held {
+    type Target = Arc<Credential>;
+    fn deref(&self) -> &Arc<Credential> {
+        &self.credential
+    }
 }
 
 /// The key before the current one, kept for a while: a brand-new key may take a moment to be known
@@ -117,8 +129,8 @@ impl KeyReader {
     pub fn current(&self, now: Timestamp) -> Result<Arc<Credential>, NoKey> {
         let held = self.shared.current.load();
         match &*held {
-            Some(credential) if credential.is_usable(now) => Ok(Arc::clone(credential)),
-            held => Err(self.shared.no_key(held.as_deref())),
+            Some(key) if key.is_usable(now) => Ok(Arc::clone(&key.credential)),
+            held => Err(self.shared.no_key(held.as_ref().map(|key| &*key.credential))),
         }
     }
 
@@ -171,8 +183,11 @@ impl KeyReader {
             metrics.rejected(RejectionCode::of(code));
         }
         let held = self.shared.current.load();
-        if held.as_ref().is_some_and(|current| current.id == credential.id) {
-            self.shared.rejected.notify_one();
+        if let Some(current) = held.as_ref().filter(|current| current.id == credential.id) {
+            // Of a herd, the first one rings.
+            if !current.rejected.swap(true, Ordering::AcqRel) {
+                self.shared.rejected.notify_one();
+            }
         }
     }
 
@@ -181,7 +196,7 @@ impl KeyReader {
     pub fn health(&self, now: Timestamp) -> KeyHealth {
         let held = self.shared.current.load();
         KeyHealth {
-            usable: held.as_ref().is_some_and(|credential| credential.is_usable(now)),
+            usable: held.as_ref().is_some_and(|key| key.is_usable(now)),
             started: held.is_some(),
         }
     }
@@ -195,19 +210,21 @@ impl KeyReader {
     /// Everything an operator may see. Not for the data path: it takes a lock.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> KeyStatus {
-        let held = self.shared.current.load();
+        let held = self.shared.held();
         self.shared.progress().status(&self.shared.name, held.as_deref(), now)
     }
 
     /// Completes when the upstream refused the current key since the last call. Cancel-safe.
     pub(super) async fn rejection(&self) {
-        self.shared.rejected.notified().await;
+        while !self.take_rejection() {
+            self.shared.rejected.notified().await;
+        }
     }
 
     /// Whether the upstream refused the current key since the last call.
     pub(super) fn take_rejection(&self) -> bool {
-        let waiting = pin!(self.shared.rejected.notified());
-        waiting.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        let held = self.shared.current.load();
+        held.as_ref().is_some_and(|current| current.rejected.swap(false, Ordering::AcqRel))
     }
 }
 
@@ -231,14 +248,15 @@ impl KeyWriter {
     /// key, if it is another and still alive, stays readable as the previous one for a while.
     pub fn publish(&self, credential: Credential) {
         let now = self.shared.clock.now();
-        let credential = Arc::new(credential);
-        let old = self.shared.current.load_full();
+        let old = self.shared.held();
         // The old key is put aside first: whoever sees the new one finds its fallback.
         if let Some(old) = old.filter(|old| old.id != credential.id && old.is_usable(now)) {
             let keep_until = now + self.previous_key_retention;
             self.shared.previous.store(Some(Arc::new(Previous { credential: old, keep_until })));
         }
-        self.shared.current.store(Some(credential));
+        let rejected = AtomicBool::new(false);
+        let held = Held { credential: Arc::new(credential), rejected };
+        self.shared.current.store(Some(Arc::new(held)));
         self.shared.reason.store(Arc::new("the next key has not come".to_owned()));
         self.shared.swaps.send_modify(|count| *count += 1);
     }
@@ -266,7 +284,7 @@ impl KeyWriter {
 
     /// The key that is held, usable or not.
     pub(super) fn held(&self) -> Option<Arc<Credential>> {
-        self.shared.current.load_full()
+        self.shared.held()
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Progress)) {
@@ -275,6 +293,10 @@ impl KeyWriter {
 }
 
 impl Shared {
+    fn held(&self) -> Option<Arc<Credential>> {
+        self.current.load().as_ref().map(|key| Arc::clone(&key.credential))
+    }
+
     fn no_key(&self, held: Option<&Credential>) -> NoKey {
         let reason = self.reason.load().as_str().to_owned();
         match held.and_then(|credential| credential.expires_at) {
