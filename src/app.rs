@@ -2,6 +2,7 @@
 
 mod limits;
 mod online;
+mod orders;
 
 use std::{
     fmt,
@@ -22,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    control::{self, Control, ControlActions, ControlError, UnknownKeys},
-    credential::{self, KeyMetrics, KeyReader, RefresherHandle},
+    control::{self, Control, ControlError},
+    credential::{self, KeyMetrics, KeyReader},
     log::{self, LogError, LogHandle},
     metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, Reason, Scheme},
@@ -221,10 +222,11 @@ impl App {
         let meters = Meters::new(labels(), threads);
         registry.room().register_collector(Box::new(Arc::clone(&meters)));
 
-        let started =
-            settings.keys.iter().map(|set| credential::start(set, &clock, &key_metrics, &shutdown));
-        let (readers, refreshers): (Vec<_>, Vec<_>) =
-            started.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let started = credential::start_all(&settings.keys, &clock, &key_metrics, &shutdown)?;
+        let (readers, refreshers): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        // A key that only makes calls for another key set signs no request, so it makes nobody ready.
+        let only_calls = |r: &&KeyReader| settings.keys.iter().any(|s| s.via() == Some(r.name()));
+        let signing = readers.iter().filter(|r| !only_calls(r)).cloned().collect();
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys: readers.clone(),
@@ -243,14 +245,13 @@ impl App {
             clock,
         };
         let view = Arc::new(view);
-        let health =
-            Health::new(view.clock.clone(), view.readers.clone(), Arc::clone(&view.draining));
+        let health = Health::new(view.clock.clone(), signing, Arc::clone(&view.draining));
         let service = Telemetry::new(registry, health);
         for listener in telemetry {
             let serving = Arc::clone(&service).serve(listener, shutdown.clone());
             shutdown.spawn("telemetry", log_failure("telemetry", serving));
         }
-        let service = Control::new(actions(&view, refreshers, log, &quit, &shutdown));
+        let service = Control::new(orders::actions(&view, refreshers, log, &quit));
         for listener in control {
             let serving = Arc::clone(&service).serve(listener, shutdown.clone());
             shutdown.spawn("control", log_failure("control", serving));
@@ -327,64 +328,8 @@ impl View {
             requests_total: self.meters.requests_total(),
             client_connections: self.meters.client_connections(),
             clock_offset_millis: self.clock.offset_millis(),
-            keys: self.readers.iter().map(|reader| key_status(reader.status(now), now)).collect(),
+            keys: self.readers.iter().map(|r| orders::key_status(r.status(now), now)).collect(),
         }
-    }
-}
-
-fn key_status(keys: credential::KeyStatus, now: Timestamp) -> control::KeyStatus {
-    let seconds = |at: Timestamp| i64::try_from(at.unix_seconds()).unwrap_or(i64::MAX);
-    control::KeyStatus {
-        name: keys.name,
-        source: keys.source.to_owned(),
-        usable: keys.usable,
-        secret_id: keys.secret_id,
-        received_at: keys.received_at.map(|at| at.to_string()),
-        expires_at: keys.expires_at.map(|at| at.to_string()),
-        expires_in_seconds: keys.expires_at.map(|at| seconds(at) - seconds(now)),
-        next_refresh_at: keys.next_refresh_at.map(|at| at.to_string()),
-        last_error: keys.last_error,
-        swaps: keys.swaps,
-        forced_refreshes: keys.forced_refreshes,
-    }
-}
-
-/// What control may order.
-fn actions(
-    view: &Arc<View>,
-    refreshers: Vec<RefresherHandle>,
-    log: Option<LogHandle>,
-    quit: &CancellationToken,
-    shutdown: &Shutdown,
-) -> ControlActions {
-    let (quit, shutdown, view) = (quit.clone(), shutdown.clone(), Arc::clone(view));
-    ControlActions {
-        refresh: Box::new(move |name| {
-            let known = || refreshers.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>();
-            let meant = |r: &&RefresherHandle| name.is_none_or(|name| name == r.name());
-            let chosen: Vec<_> = refreshers.iter().filter(meant).cloned().collect();
-            if chosen.is_empty() {
-                return Err(UnknownKeys {
-                    name: name.unwrap_or_default().to_owned(),
-                    known: known(),
-                });
-            }
-            let names = chosen.iter().map(|r| r.name().to_owned()).collect();
-            for refresher in chosen {
-                shutdown.spawn("refresh by order", async move {
-                    if let Err(error) = refresher.refresh_now().await {
-                        tracing::warn!(keys = refresher.name(), %error, "the ordered refresh failed");
-                    }
-                });
-            }
-            Ok(names)
-        }),
-        quit: Box::new(move || quit.cancel()),
-        set_log_level: Box::new(move |text| {
-            let log = log.as_ref().ok_or("the logs of this process are not its own")?;
-            log.set_level(text).map_err(|error| error.to_string())
-        }),
-        status: Box::new(move || view.status()),
     }
 }
 

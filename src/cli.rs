@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod help;
 mod operator;
+mod refresh;
 mod status;
 
 use std::{ffi::OsString, io, io::Write};

@@ -6,7 +6,7 @@
 mod guard;
 mod status;
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use guard::CONTROL_HEADER;
-pub use status::{KeyStatus, Status};
+pub use status::{KeyStatus, RefreshOutcome, Refreshed, Status};
 
 /// Checked settings of control.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +61,10 @@ pub struct UnknownKeys {
     pub known: Vec<String>,
 }
 
-/// What the orders do. Each returns at once; what it sets off may take its time.
+/// What the orders do. Each but `refresh` returns at once.
 pub struct ControlActions {
-    /// Asks for a new key for the named key set, or for all; answers with their names.
+    /// Asks for a new key for the named key set, or for all at the same time, and tells what became
+    /// of each within a bounded time.
     pub refresh: Box<RefreshAction>,
     /// Begins the end of the process, as SIGTERM does.
     pub quit: Box<dyn Fn() + Send + Sync>,
@@ -74,7 +75,9 @@ pub struct ControlActions {
 }
 
 /// See [`ControlActions::refresh`].
-pub type RefreshAction = dyn Fn(Option<&str>) -> Result<Vec<String>, UnknownKeys> + Send + Sync;
+pub type RefreshAction = dyn Fn(Option<&str>) -> Result<Refreshing, UnknownKeys> + Send + Sync;
+/// Refreshes under way. Dropping it stops the waiting and not the refreshes.
+pub type Refreshing = Pin<Box<dyn Future<Output = Vec<RefreshOutcome>> + Send>>;
 /// See [`ControlActions::set_log_level`].
 pub type SetLogLevelAction = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
@@ -149,7 +152,7 @@ impl Control {
             return refusal;
         }
         match request.uri().path() {
-            "/refresh" => self.refresh(request.uri().query()),
+            "/refresh" => self.refresh(request.uri().query()).await,
             "/quit" => self.quit(),
             "/log-level" => self.set_log_level(request.into_body()).await,
             _ => json(StatusCode::OK, &(self.actions.status)()),
@@ -157,7 +160,7 @@ impl Control {
     }
 
     /// `keys=NAME` chooses one key set.
-    fn refresh(&self, query: Option<&str>) -> Response<Full<Bytes>> {
+    async fn refresh(&self, query: Option<&str>) -> Response<Full<Bytes>> {
         let name = match query.unwrap_or_default() {
             "" => None,
             query => match query.strip_prefix("keys=") {
@@ -165,13 +168,23 @@ impl Control {
                 _ => return error(StatusCode::BAD_REQUEST, "the only parameter is keys=NAME"),
             },
         };
-        match (self.actions.refresh)(name) {
-            Ok(keys) => {
-                tracing::info!(?keys, "a new key was asked for through control");
-                json(StatusCode::ACCEPTED, &serde_json::json!({ "refreshing": keys }))
-            }
-            Err(unknown) => error(StatusCode::NOT_FOUND, &unknown),
+        let refreshing = match (self.actions.refresh)(name) {
+            Ok(refreshing) => refreshing,
+            Err(unknown) => return error(StatusCode::NOT_FOUND, &unknown),
+        };
+        tracing::info!(keys = name.unwrap_or("all"), "a new key is asked for through control");
+        let outcomes = refreshing.await;
+        for RefreshOutcome { outcome, error, keys } in &outcomes {
+            tracing::info!(
+                keys = keys.name,
+                ?outcome,
+                error,
+                secret_id = keys.secret_id,
+                next_refresh_at = keys.next_refresh_at,
+                "what became of the ordered refresh"
+            );
         }
+        json(status_of(&outcomes), &serde_json::json!({ "keys": outcomes }))
     }
 
     fn quit(&self) -> Response<Full<Bytes>> {
@@ -198,6 +211,20 @@ impl Control {
             Ok(()) => json(StatusCode::OK, &serde_json::json!({ "log_level": level.trim() })),
             Err(why) => error(StatusCode::BAD_REQUEST, why),
         }
+    }
+}
+
+/// The worst of the outcomes, so that a script needs to look no further.
+fn status_of(outcomes: &[RefreshOutcome]) -> StatusCode {
+    let any = |wanted| outcomes.iter().any(|each| each.outcome == wanted);
+    if any(Refreshed::Failed) {
+        StatusCode::BAD_GATEWAY
+    } else if any(Refreshed::Limited) {
+        StatusCode::TOO_MANY_REQUESTS
+    } else if any(Refreshed::Pending) {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
     }
 }
 

@@ -5,9 +5,11 @@
 //! (`accept`) are pure.
 
 mod accept;
+mod chain;
 mod endpoint;
 mod error;
 mod handle;
+mod identity_settings;
 mod key;
 mod metrics;
 #[cfg(test)]
@@ -15,11 +17,15 @@ mod model_tests;
 mod offset;
 mod planner;
 mod policy;
+#[cfg(test)]
+mod polled_tests;
 mod refresh_settings;
 mod refresher;
+mod reveal;
 mod schedule;
 mod settings;
 mod settings_check;
+mod settings_local;
 mod source;
 mod start;
 mod status;
@@ -29,11 +35,14 @@ mod sync;
 #[cfg(test)]
 #[path = "credential/model_tests/switched_sync.rs"]
 mod sync;
+mod tags;
 
 pub use accept::Refusal;
+pub use chain::{Link, chain_problems};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};
 pub use handle::{RefreshNowError, RefresherHandle};
+pub use identity_settings::{InstanceRoleSettings, WebIdentitySettings};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
 pub use offset::{Observations, ServerTime};
@@ -41,13 +50,17 @@ pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
 pub use refresher::Refresher;
-pub use schedule::{Failure, ForcedLimit, refresh_at, retry_delay, unchanged_delay};
+pub use reveal::{Revealed, reveal, to_json};
+pub use schedule::{Failure, ForcedLimit, poll_at, refresh_at, retry_delay, unchanged_delay};
 pub use settings::{
     AssumeRoleSettings, DEFAULT_STS_REGION, FederationTokenSettings, HttpMethod, HttpSettings,
-    KeySetSettings, ParentKey, RequestHeader, SourceSettings, StaticSettings, StsSettings,
+    KeySetSettings, ParentKey, RequestHeader, RoleParent, SourceSettings, StaticSettings,
+    StsSettings,
 };
 pub use settings_check::SettingProblem;
-pub use source::{Fetched, Fetching, KeySource, Renewal};
-pub use start::{RefreshError, StartError, once, start};
+pub use settings_local::ExecSettings;
+pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
+pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};
+pub use tags::{BadTags, Tag, read_tags};

@@ -60,6 +60,13 @@ impl SecretId {
         &self.0
     }
 
+    /// Whether it has the look of a temporary key's: longer than the 36 characters of a permanent
+    /// one.
+    #[must_use]
+    pub fn looks_temporary(&self) -> bool {
+        self.0.len() > 36
+    }
+
     /// The first 8 characters: enough to find the key in a console, for logs and status.
     #[must_use]
     pub fn short(&self) -> &str {
@@ -74,6 +81,7 @@ impl fmt::Debug for SecretId {
 }
 
 /// The signing secret.
+#[derive(PartialEq, Eq)]
 pub struct SecretKey(Zeroizing<String>);
 
 impl SecretKey {
@@ -97,6 +105,7 @@ impl fmt::Debug for SecretKey {
 }
 
 /// The token that makes a temporary key valid (`x-cos-security-token`, `X-TC-Token`).
+#[derive(PartialEq, Eq)]
 pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {

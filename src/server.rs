@@ -3,6 +3,8 @@
 //! Not for the data port, whose transport is of its own.
 
 mod listen;
+mod origin;
+mod peer;
 
 use std::{convert::Infallible, error::Error, io, pin::pin, time::Duration};
 
@@ -24,6 +26,8 @@ use tokio::{
 use crate::shutdown::Shutdown;
 
 pub use listen::{Accepting, Connection, ListenAddress, Listener};
+pub use origin::{Foreign, from_this_host};
+pub use peer::Peer;
 
 /// Bounds of one service.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +58,8 @@ impl Default for ServerLimits {
 }
 
 /// Serves until `shutdown` begins, then lets exchanges under way end within [`ServerLimits`]'s
-/// grace. Nothing a client or the system does at `accept` ends it earlier.
+/// grace. Nothing a client or the system does at `accept` ends it earlier. Each request carries the
+/// [`Peer`] that sent it as an extension.
 ///
 /// # Errors
 /// When the runtime does not take the socket.
@@ -83,8 +88,13 @@ where
             accepted = accept(&accepting, &mut complaints),
                 if connections.len() < limits.connections =>
             {
-                let Some(stream) = accepted else { continue };
-                connections.spawn(connection(stream, limits, shutdown.clone(), handler.clone()));
+                let Some((stream, peer)) = accepted else { continue };
+                let from_peer = handler.clone();
+                let handler = move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(peer);
+                    from_peer(request)
+                };
+                connections.spawn(connection(stream, limits, shutdown.clone(), handler));
             }
         }
     }
@@ -134,10 +144,18 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// One connection, or `None` after an error and a pause.
-async fn accept(accepting: &Accepting, complaints: &mut Complaints) -> Option<Box<dyn Stream>> {
+async fn accept(
+    accepting: &Accepting,
+    complaints: &mut Complaints,
+) -> Option<(Box<dyn Stream>, Peer)> {
     match accepting.accept().await {
-        Ok(Connection::Tcp(stream)) => Some(Box::new(stream)),
-        Ok(Connection::Unix(stream)) => Some(Box::new(stream)),
+        Ok(connection) => {
+            let peer = Peer::of(&connection);
+            Some(match connection {
+                Connection::Tcp(stream) => (Box::new(stream), peer),
+                Connection::Unix(stream) => (Box::new(stream), peer),
+            })
+        }
         Err(error) => {
             if complaints.may_speak() {
                 tracing::warn!(%error, address = %accepting.address(), "cannot take a connection");

@@ -265,17 +265,42 @@ fn status_is_asked_with_the_control_header_and_shown_as_a_table() {
 }
 
 #[test]
-fn refresh_names_the_key_set_and_passes_on_what_the_proxy_answers() {
+fn refresh_names_the_key_set_and_says_what_became_of_it() {
     let refusal = r#"{"error":"no key set is named \"x\"; there are: default"}"#;
-    let (address, served) = stand_in(vec![(202, "{}".to_owned()), (404, refusal.to_owned())]);
-    let asked = program(&["refresh", "--control-address", &address], &[]);
-    assert_eq!(asked.status.code(), Some(0), "{}", err(&asked));
-    let unknown = program(&["refresh", "x", "--control-address", &address], &[]);
+    let swapped = r#"{"keys":[{"name":"default","outcome":"swapped","usable":true,
+        "secret_id":"AKIDexam","expires_in_seconds":7140,"next_refresh_in_seconds":3600}]}"#;
+    let mixed = r#"{"keys":[
+        {"name":"default","outcome":"swapped","usable":true,"secret_id":"AKIDexam"},
+        {"name":"reports","outcome":"failed","usable":false,"next_refresh_in_seconds":30,
+         "error":"https://sts.example refused with code AuthFailure (request r-1)"}]}"#;
+    let limited = r#"{"keys":[{"name":"default","outcome":"limited","usable":true,
+        "secret_id":"AKIDexam","error":"forced refreshes are limited; possible in 9 s"}]}"#;
+    let answers = [(200, swapped), (502, mixed), (429, limited), (404, refusal)];
+    let (address, served) = stand_in(answers.map(|(s, body)| (s, body.to_owned())).into());
+    let refresh = |more: &[&str]| {
+        let arguments = [&["refresh", "--control-address", &address], more].concat();
+        program(&arguments, &[])
+    };
+    let good = refresh(&[]);
+    assert_eq!(good.status.code(), Some(0), "{}", err(&good));
+    assert!(
+        out(&good).contains("default: a new key, AKIDexam…, expires in 1h 59m"),
+        "{}",
+        out(&good)
+    );
+    let failed = refresh(&[]);
+    assert_eq!(failed.status.code(), Some(69));
+    assert!(out(&failed).starts_with("default: a new key"), "{}", out(&failed));
+    assert!(err(&failed).contains("(request r-1)") && err(&failed).contains("next try in 30s"));
+    let limited = refresh(&[]);
+    assert_eq!(limited.status.code(), Some(75));
+    assert!(err(&limited).contains("possible in 9 s"), "{}", err(&limited));
+    let unknown = refresh(&["x"]);
     assert_eq!(unknown.status.code(), Some(69), "{}", err(&unknown));
     assert!(err(&unknown).contains("there are: default"), "{}", err(&unknown));
     let heads = served.join().unwrap();
     assert!(heads[0].starts_with("POST /refresh HTTP/1.1"), "{}", heads[0]);
-    assert!(heads[1].starts_with("POST /refresh?keys=x HTTP/1.1"), "{}", heads[1]);
+    assert!(heads[3].starts_with("POST /refresh?keys=x HTTP/1.1"), "{}", heads[3]);
 }
 
 #[test]

@@ -2,64 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test complains")]
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+#[path = "configuration/loading.rs"]
+mod loading;
+
+use std::{path::PathBuf, time::Duration};
 
 use cos_auth_proxy::config::{
-    self, FlagText, Inputs, Kind, Origin, Settings, Value,
+    self, FlagText, Inputs, Kind, Origin, Value,
     keys::{self, SETTINGS, Setting},
 };
+use loading::{
+    Folder, PERMANENT_ID, SECRET_KEY, TOKEN, Variables, enough, load, problems, variables, with,
+};
 use proptest::prelude::*;
-
-type Variables = BTreeMap<String, String>;
-
-const SECRET_KEY: &str = "PlantedSecretKey0123456789abcdef";
-const TOKEN: &str = "PlantedTokenPlantedTokenPlantedTokenPlantedToken";
-const PERMANENT_ID: &str = "AKIDEXAMPLEEXAMPLEEXAMPLEEXAMPLE0001";
-
-fn variables(pairs: &[(&str, &str)]) -> Variables {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-/// A key and a bucket: enough to be a good configuration.
-fn enough() -> Variables {
-    variables(&[
-        ("TENCENTCLOUD_SECRET_ID", PERMANENT_ID),
-        ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY),
-        ("COS_AUTH_PROXY_UPSTREAM_BUCKET", "examplebucket-1250000000"),
-        ("COS_AUTH_PROXY_UPSTREAM_REGION", "ap-guangzhou"),
-    ])
-}
-
-fn with(mut base: Variables, pairs: &[(&str, &str)]) -> Variables {
-    base.extend(variables(pairs));
-    base
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-fn load(file: Option<&str>, environment: &Variables) -> Result<Settings, String> {
-    let folder = Folder::new();
-    let file = file.map(|text| folder.file("config.toml", text));
-    let inputs = Inputs { file, flags: Vec::new(), environment };
-    let place = format!("{}/", folder.0.path().display());
-    config::load(&inputs).map_err(|problems| problems.to_string().replace(&place, ""))
-}
-
-fn problems(file: &str) -> String {
-    load(Some(file), &enough()).unwrap_err()
-}
 
 /// The file as shipped with every optional line switched on.
 fn everything() -> String {
@@ -222,7 +177,7 @@ address = \"127.0.0.1:9000\"
 [limits]
 fields = 1000
 [keys.default]
-source = \"web-identity\"
+source = \"exec\"
 [listen]
 address = [\"0.0.0.0:9000\"]
 region = \"here\"
@@ -236,7 +191,7 @@ perfix = \"x\"
         "config.toml:3:3: upstream.connect_timeout must be a time with its unit",
         "config.toml:4:2: [lisetn] is not a section; did you mean [listen]?",
         "config.toml:7:1: limits.fields must be a whole number from 8 to 128",
-        "config.toml:9:1: keys.default.source web-identity is not available in this version; \
+        "config.toml:9:1: keys.default.source exec is not available in this version; \
          available: auto, static",
         "config.toml:11:1: listen.address is not loopback",
         "config.toml:12:1: listen.region is not a key; did you mean upstream.region?",
@@ -502,7 +457,7 @@ fn names_of_a_later_version_are_refused_unless_they_say_the_default() {
         assert!(told.contains(&format!("{path} is not available in this version")), "{told}");
     }
     assert!(load(Some("[keys]\non_expired = \"refuse\"\n"), &enough()).is_ok());
-    for source in ["web-identity", "instance-role", "file", "exec"] {
+    for source in ["file", "exec"] {
         let told = problems(&format!("[keys.default]\nsource = \"{source}\"\n"));
         assert!(told.contains(&format!("{source} is not available in this version")), "{told}");
     }

@@ -3,130 +3,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure anywhere is the failure of the test")]
 
+#[path = "sources/stand.rs"]
+mod stand;
+
 use std::{sync::Arc, time::Duration};
 
 use cos_auth_proxy::{
-    clock::Clock,
     credential::{
-        self, AssumeRoleSettings, Endpoint, FederationTokenSettings, HttpMethod, HttpSettings,
-        KeyMetrics, KeyReader, KeySetSettings, ParentKey, RefreshError, RefreshSettings,
-        RefresherHandle, RequestHeader, SourceError, SourceSettings, StsSettings,
+        self, AssumeRoleSettings, Endpoint, HttpMethod, HttpSettings, KeyMetrics, KeySetSettings,
+        ParentKey, RefreshSettings, RequestHeader, SourceSettings,
     },
     emulator::{
-        accounts::{Account, Accounts, KeyServerRules, Role, Subject},
-        faults::{Fault, Faults, Service},
-        key_server::start_key_server,
-        seen::SeenLog,
-        sts::start_sts,
+        accounts::{KeyServerRules, Role, Subject},
+        faults::{Fault, Service},
     },
     secret::{SecretId, SecretKey, SessionToken},
-    shutdown::Shutdown,
 };
+use stand::{BUCKET, PATIENCE, ROLE, SECRET_ID, SECRET_KEY, Stand, refused_code};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const SECRET_ID: &str = "AKIDEXAMPLEEXAMPLEEXAMPLEEXAMPLE0001";
-const SECRET_KEY: &str = "ExampleSecretKeyExampleSecretKey01";
-const BUCKET: &str = "examplebucket-1250000000";
-const ROLE: &str = "qcs::cam::uin/100000000001:roleName/cos-sidecar";
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An STS and a key server that know one account and one role.
-struct Stand {
-    accounts: Accounts,
-    faults: Faults,
-    seen: SeenLog,
-    sts: Endpoint,
-    key_server: String,
-    clock: Clock,
-    shutdown: Shutdown,
-}
-
-impl Stand {
-    async fn open() -> Self {
-        let (accounts, faults, seen) = (Accounts::new(), Faults::new(), SeenLog::new());
-        accounts.add_account(Account::example(SECRET_ID, SECRET_KEY));
-        accounts.add_role(Role::unlimited(ROLE));
-        let (clock, shutdown) = (Clock::system(), Shutdown::new());
-        let any = "127.0.0.1:0".parse().unwrap();
-        let shared = || (accounts.clone(), faults.clone(), seen.clone(), Clock::system());
-        let (who, wrong, log, time) = shared();
-        let sts = start_sts(who, wrong, log, time, any, &shutdown).await.unwrap();
-        let (who, wrong, log, time) = shared();
-        let key_server = start_key_server(who, wrong, log, time, any, &shutdown).await.unwrap();
-        Self {
-            sts: Endpoint::new(&format!("http://{sts}")).unwrap(),
-            key_server: format!("http://{key_server}/sts"),
-            accounts,
-            faults,
-            seen,
-            clock,
-            shutdown,
-        }
-    }
-
-    fn sts_settings(&self) -> StsSettings {
-        StsSettings { endpoint: self.sts.clone(), ..StsSettings::default() }
-    }
-
-    fn federation(&self) -> FederationTokenSettings {
-        FederationTokenSettings {
-            sts: self.sts_settings(),
-            parent: permanent_key(),
-            session_name: "cos-auth-proxy".to_owned(),
-            policy: credential::bucket_policy("ap-guangzhou", BUCKET),
-            duration: Duration::from_secs(7200),
-        }
-    }
-
-    fn role(&self) -> AssumeRoleSettings {
-        AssumeRoleSettings {
-            sts: self.sts_settings(),
-            parent: permanent_key(),
-            role_arn: ROLE.to_owned(),
-            session_name: "pod/7 of reports".to_owned(),
-            duration: Duration::from_secs(7200),
-            policy: None,
-            external_id: None,
-        }
-    }
-
-    fn http(&self, query: &str) -> HttpSettings {
-        HttpSettings::get(Endpoint::new(&format!("{}{query}", self.key_server)).unwrap())
-    }
-
-    fn start(&self, source: SourceSettings) -> (KeyReader, RefresherHandle) {
-        let settings = KeySetSettings {
-            name: "default".to_owned(),
-            source,
-            refresh: RefreshSettings {
-                attempt_timeout: Duration::from_secs(2),
-                forced_burst: 1000,
-                ..RefreshSettings::default()
-            },
-        };
-        let metrics = KeyMetrics::default();
-        credential::start(&settings, &self.clock, &metrics, &self.shutdown).unwrap()
-    }
-
-    async fn once(&self, source: SourceSettings) -> Result<credential::Credential, RefreshError> {
-        credential::once(&KeySetSettings::new("default", source), &self.clock).await
-    }
-
-    async fn close(self) {
-        self.shutdown.begin();
-        assert!(self.shutdown.finished(PATIENCE).await, "every task ends");
-    }
-}
-
-fn permanent_key() -> ParentKey {
-    ParentKey::new(SecretId::new(SECRET_ID).unwrap(), SecretKey::new(SECRET_KEY).unwrap(), None)
-}
-
-fn refused_code(result: Result<credential::Credential, RefreshError>) -> String {
-    let fault = result.unwrap_err();
-    let RefreshError::Source(SourceError::Refused { code, .. }) = fault else { panic!("{fault}") };
-    code
-}
 
 #[tokio::test]
 async fn a_federation_token_reaches_the_bucket_and_nothing_else() {
@@ -177,7 +71,8 @@ async fn a_role_is_assumed_by_a_permanent_key_and_by_a_temporary_one() {
         wide.id.clone(),
         SecretKey::new(&issued.secret_key).unwrap(),
         Some(SessionToken::new(&issued.token).unwrap()),
-    );
+    )
+    .into();
     let chained = stand.once(SourceSettings::AssumeRole(chained)).await.unwrap();
     assert_ne!(chained.id, wide.id);
     assert_eq!(stand.seen.since(0).last().unwrap().secret_id.as_deref(), Some(wide.id.as_str()));
@@ -212,7 +107,7 @@ async fn a_wrong_secret_is_told_with_code_and_request_and_without_the_secret() {
     let stand = Stand::open().await;
     let mut role = stand.role();
     let id = SecretId::new(SECRET_ID).unwrap();
-    role.parent = ParentKey::new(id, SecretKey::new("WrongSecretKeyValue").unwrap(), None);
+    role.parent = ParentKey::new(id, SecretKey::new("WrongSecretKeyValue").unwrap(), None).into();
     let told = stand.once(SourceSettings::AssumeRole(role)).await.unwrap_err().to_string();
     assert!(told.contains("AuthFailure.SignatureFailure") && told.contains("request "), "{told}");
     assert!(!told.contains("WrongSecretKeyValue") && !told.contains(SECRET_ID), "{told}");
@@ -319,6 +214,10 @@ async fn each_swap_and_each_failure_is_logged_with_the_next_try_and_without_a_se
     let issued = stand.accounts.latest().unwrap();
     stand.faults.for_next(Service::Sts, 1, Fault::Throttle);
     handle.refresh_now().await.unwrap_err();
+    let status = handle.status();
+    assert_eq!(status.last_error_class, Some("throttled"));
+    stand.faults.for_next(Service::Sts, 1, Fault::ExpiresAt(0));
+    handle.refresh_now().await.unwrap_err();
     stand.close().await;
 
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -327,12 +226,16 @@ async fn each_swap_and_each_failure_is_logged_with_the_next_try_and_without_a_se
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|line: &serde_json::Value| line["target"] == "cos_auth_proxy::keys")
         .collect();
-    let [swap, failure] = of_keys.as_slice() else { panic!("{of_keys:#?}") };
+    let [swap, failure, refusal] = of_keys.as_slice() else { panic!("{of_keys:#?}") };
+    assert_eq!(failure["fields"]["sts_request_id"], status.last_error_request_id.unwrap());
+    for (line, cause) in [(swap, "start"), (failure, "asked"), (refusal, "asked")] {
+        assert_eq!(line["fields"]["cause"], cause);
+    }
     assert_eq!(swap["fields"]["keys"], "default");
     assert_eq!(swap["fields"]["secret_id"], key.id.short());
     assert_eq!(swap["fields"]["expires_at"], key.expires_at.unwrap().to_string());
     assert_eq!(failure["fields"]["retry"], "throttled");
-    for line in [swap, failure] {
+    for line in [swap, failure, refusal] {
         assert!(line["fields"]["next_refresh_at"].is_string(), "{line}");
         assert!(line["fields"]["sts_request_id"].is_string(), "{line}");
     }

@@ -144,7 +144,12 @@ const EXPOSERS: &[&str] = &[
     "credential/source/http.rs",
     // Copies a configured key into the credential it hands out.
     "credential/source/fixed.rs",
+    // The one door through which a whole key leaves in clear.
+    "credential/reveal.rs",
 ];
+
+/// Files that may call `reveal(`: those that hand a whole key on.
+const REVEALERS: &[&str] = &["credential/reveal.rs"];
 
 #[test]
 fn no_room_names_a_room_it_may_not() {
@@ -229,6 +234,8 @@ fn each_kind_of_violation_is_found() {
             "proxy/answer.rs: calls expose",
         ),
         ("proxy/answer.rs", "let f = SecretKey::expose;", "proxy/answer.rs: calls expose"),
+        ("app.rs", "use crate::credential::reveal;", "app.rs: calls reveal"),
+        ("app.rs", "fn f() { reveal (key); }", "app.rs: calls reveal"),
     ] {
         let mut violations = String::new();
         judge(file, text, &mut violations);
@@ -300,6 +307,14 @@ fn judge(file: &str, text: &str, violations: &mut String) {
         tokens.windows(2).any(|pair| (pair[0] == "." || pair[0] == "::") && pair[1] == "expose");
     if exposes && !EXPOSERS.contains(&file) {
         writeln!(violations, "{file}: calls expose").unwrap();
+    }
+    let reveals = tokens.windows(2).any(|pair| {
+        (pair[0] == "reveal" && pair[1] == "(") || (pair[0] == "::" && pair[1] == "reveal")
+    });
+    // The room's own face passes the function on.
+    let passes_on = file == "credential.rs";
+    if reveals && !passes_on && !REVEALERS.contains(&file) {
+        writeln!(violations, "{file}: calls reveal").unwrap();
     }
 }
 

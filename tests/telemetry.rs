@@ -3,6 +3,8 @@
 
 #[path = "telemetry/control.rs"]
 mod control;
+#[path = "telemetry/key_series.rs"]
+mod key_series;
 #[path = "telemetry/keys.rs"]
 mod keys;
 #[path = "telemetry/metrics_page.rs"]

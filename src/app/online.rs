@@ -27,7 +27,8 @@ pub fn check_online(settings: &Settings) -> Result<String, String> {
 async fn check(settings: &Settings) -> Result<String, String> {
     let clock = Clock::system();
     let set = settings.keys.first().ok_or("no key set is configured")?;
-    let key = credential::once(set, &clock).await.map_err(|error| format!("no key: {error}"))?;
+    let key = credential::once_of(&settings.keys, &set.name, &clock).await;
+    let key = key.map_err(|error| format!("no key: {error}"))?;
     let life = key.expires_at.map_or("without a known end".to_owned(), |at| {
         format!(
             "for another {}",

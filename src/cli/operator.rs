@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Client, Method, StatusCode};
 use tokio::time::Instant;
 
-use super::{BUG, CLEAN, OUT_OF_TIME, Terminal, UNAVAILABLE, status};
+use super::{BUG, CLEAN, OUT_OF_TIME, Terminal, UNAVAILABLE, refresh, status};
 use crate::config::{Addresses, Door};
 
 /// What the operator wants of a running proxy.
@@ -23,6 +23,8 @@ pub(super) enum Order {
 
 // Control is on this host: an answer that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
+// But a refresh waits for the key's source; control itself gives up after a minute.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(70);
 const POLL: Duration = Duration::from_millis(100);
 
 /// An answer of the proxy.
@@ -38,6 +40,23 @@ pub(super) fn carry_out(order: &Order, addresses: &Addresses, terminal: &mut Ter
         terminal.complain("cannot start a runtime");
         return BUG;
     };
+    if let Order::Refresh { keys } = order {
+        return match runtime.block_on(refreshed(addresses, keys.as_deref())) {
+            Ok(report) => {
+                if !report.good.is_empty() {
+                    terminal.say(&report.good);
+                }
+                if !report.bad.is_empty() {
+                    terminal.complain(&report.bad);
+                }
+                report.code
+            }
+            Err(fault) => {
+                terminal.complain(&fault);
+                UNAVAILABLE
+            }
+        };
+    }
     let outcome = runtime.block_on(obey(order, addresses));
     match outcome {
         Ok(text) => {
@@ -55,18 +74,11 @@ async fn obey(order: &Order, addresses: &Addresses) -> Result<String, (u8, Strin
     let outcome = match order {
         Order::Status { json } => show_status(addresses, *json).await,
         Order::Wait { timeout } => return wait(addresses, *timeout).await,
-        Order::Refresh { keys } => {
-            let query = keys.as_ref().map(|name| format!("?keys={name}")).unwrap_or_default();
-            let answer = control(addresses, Method::POST, &format!("/refresh{query}")).await;
-            answer.map(|_| {
-                "a new key was asked for; `cos-auth-proxy status` shows how it went".to_owned()
-            })
-        }
         Order::Quit => {
             let answer = control(addresses, Method::POST, "/quit").await;
             answer.map(|_| "the proxy ends once its requests are done".to_owned())
         }
-        Order::Healthcheck => health(addresses).await,
+        Order::Refresh { .. } | Order::Healthcheck => health(addresses).await,
     };
     outcome.map_err(|fault| (UNAVAILABLE, fault))
 }
@@ -99,28 +111,57 @@ async fn health(addresses: &Addresses) -> Result<String, String> {
     let Some(address) = addresses.telemetry.first() else {
         return Err("telemetry.address is empty, so readiness cannot be asked".to_owned());
     };
-    let answer = send(address, "telemetry.address", Method::GET, "/readyz").await?;
+    let answer = send(address, "telemetry.address", Method::GET, "/readyz", PATIENCE).await?;
     let body = answer.body.trim();
     if answer.status.is_success() { Ok("ready".to_owned()) } else { Err(body.to_owned()) }
 }
 
+async fn refreshed(addresses: &Addresses, keys: Option<&str>) -> Result<refresh::Report, String> {
+    let query = keys.map(|name| format!("?keys={name}")).unwrap_or_default();
+    let path = format!("/refresh{query}");
+    let answer = order(addresses, Method::POST, &path, REFRESH_PATIENCE).await?;
+    // Whatever its status: it is the worst of the outcomes.
+    let parsed = serde_json::from_str(&answer.body).ok();
+    match parsed.and_then(|body| refresh::report(&body)) {
+        Some(report) => Ok(report),
+        None => Err(told(&answer)),
+    }
+}
+
 async fn control(addresses: &Addresses, method: Method, path: &str) -> Result<String, String> {
+    let answer = order(addresses, method, path, PATIENCE).await?;
+    if answer.status.is_success() { Ok(answer.body) } else { Err(told(&answer)) }
+}
+
+async fn order(
+    addresses: &Addresses,
+    method: Method,
+    path: &str,
+    patience: Duration,
+) -> Result<Answer, String> {
     let Some(address) = addresses.control.first() else {
         return Err("control.address is empty, so nothing can be asked".to_owned());
     };
-    let answer = send(address, "control.address", method, path).await?;
-    if answer.status.is_success() {
-        return Ok(answer.body);
-    }
-    let parsed: Option<serde_json::Value> = serde_json::from_str(&answer.body).ok();
-    let told = parsed.as_ref().and_then(|body| body.get("error")?.as_str());
-    Err(told.map_or_else(|| format!("refused with status {}", answer.status), str::to_owned))
+    send(address, "control.address", method, path, patience).await
 }
 
-async fn send(address: &Door, setting: &str, method: Method, path: &str) -> Result<Answer, String> {
+/// The refusal's own words.
+fn told(answer: &Answer) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(&answer.body).ok();
+    let told = parsed.as_ref().and_then(|body| body.get("error")?.as_str());
+    told.map_or_else(|| format!("refused with status {}", answer.status), str::to_owned)
+}
+
+async fn send(
+    address: &Door,
+    setting: &str,
+    method: Method,
+    path: &str,
+    patience: Duration,
+) -> Result<Answer, String> {
     // reqwest asks for a TLS provider even where there is no TLS; a second install changes nothing.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let builder = Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(PATIENCE);
+    let builder = Client::builder().no_proxy().timeout(patience).connect_timeout(PATIENCE);
     let (builder, authority, shown) = match address {
         Door::Tcp(address) => {
             let address = reachable(*address).to_string();
@@ -137,11 +178,11 @@ async fn send(address: &Door, setting: &str, method: Method, path: &str) -> Resu
         .header("x-cos-auth-proxy-control", "1");
     let cannot = |error: &reqwest::Error| {
         let why = if error.is_connect() {
-            "nothing listens there"
+            "nothing listens there".to_owned()
         } else if error.is_timeout() {
-            "no answer in 5s"
+            format!("no answer in {}", humantime::format_duration(patience))
         } else {
-            "what answers there is not this proxy"
+            "what answers there is not this proxy".to_owned()
         };
         format!("no running proxy at {shown} ({setting}): {why}")
     };

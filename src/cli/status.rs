@@ -21,17 +21,29 @@ pub(super) fn table(status: &Value) -> String {
         ),
         String::new(),
     ];
-    let head = ["KEYS", "SOURCE", "USABLE", "SECRET ID", "SINCE", "EXPIRES IN", "NEXT REFRESH"];
+    let head = ["KEYS", "SOURCE", "USABLE", "SECRET ID", "AGE", "EXPIRES IN", "NEXT REFRESH"];
     let head = head.iter().chain(&["SWAPS", "FORCED"]).map(|name| (*name).to_owned()).collect();
     let empty = Vec::new();
     let keys = status["keys"].as_array().unwrap_or(&empty);
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(keys.iter().map(row)).collect();
     lines.extend(align(&rows));
-    lines.extend(keys.iter().filter_map(|key| {
-        let error = key["last_error"].as_str()?;
-        Some(format!("\n{}: last attempt failed: {error}", text(&key["name"])))
-    }));
+    lines.extend(keys.iter().filter_map(last_error));
     lines.join("\n")
+}
+
+/// Too long for a column. The text has STS's RequestId where STS gave one.
+fn last_error(key: &Value) -> Option<String> {
+    key["last_error"].as_str()?;
+    let error = text(&key["last_error"]);
+    let class = match key["last_error_class"].as_str() {
+        Some(class) => format!(" ({class}, {} in a row)", text(&key["failures"])),
+        None => String::new(),
+    };
+    let at = match key["last_error_at"].as_str() {
+        Some(at) => format!(" at {at}"),
+        None => String::new(),
+    };
+    Some(format!("\n{}: last attempt failed{at}{class}: {error}", text(&key["name"])))
 }
 
 fn row(key: &Value) -> Vec<String> {
@@ -40,9 +52,9 @@ fn row(key: &Value) -> Vec<String> {
         text(&key["source"]),
         if key["usable"] == true { "yes" } else { "no" }.to_owned(),
         text(&key["secret_id"]),
-        text(&key["received_at"]),
+        seconds(&key["age_seconds"]),
         seconds(&key["expires_in_seconds"]),
-        text(&key["next_refresh_at"]),
+        seconds(&key["next_refresh_in_seconds"]),
         text(&key["swaps"]),
         text(&key["forced_refreshes"]),
     ]
@@ -60,7 +72,7 @@ fn align(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// Text and numbers as they are, without anything that would move the cursor.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),
         Value::Number(number) => number.to_string(),
@@ -73,7 +85,7 @@ fn listed(value: &Value) -> String {
     value.as_array().unwrap_or(&empty).iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-fn seconds(value: &Value) -> String {
+pub(super) fn seconds(value: &Value) -> String {
     match value.as_i64() {
         None => "-".to_owned(),
         Some(seconds) => {
@@ -96,16 +108,23 @@ mod tests {
             "client_connections": 2, "clock_offset_millis": -3,
             "keys": [
                 {"name": "default", "source": "http", "usable": true, "secret_id": "AKIDexam",
-                 "received_at": "2026-01-01T00:00:00Z", "expires_in_seconds": 3600, "swaps": 4,
-                 "forced_refreshes": 0, "next_refresh_at": null, "last_error": null},
+                 "age_seconds": 600, "expires_in_seconds": 3600, "swaps": 4,
+                 "forced_refreshes": 1, "next_refresh_in_seconds": 1234, "last_error": null},
                 {"name": "late", "source": "http", "usable": false, "expires_in_seconds": -5,
-                 "last_error": "no answer\u{1b}[2J"},
+                 "last_error": "no answer\u{1b}[2J", "last_error_at": "2026-01-01T00:00:00Z",
+                 "last_error_class": "transient", "failures": 3},
             ],
         });
         let shown = table(&status);
         assert!(shown.contains("up 1m 1s"), "{shown}");
-        assert!(shown.contains("default  http    yes     AKIDexam"), "{shown}");
+        let cells = ["default", "http", "yes", "AKIDexam", "10m", "1h", "20m 34s", "4", "1"];
+        let row = shown.lines().find(|line| line.starts_with("default")).unwrap();
+        assert_eq!(
+            row.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect::<Vec<_>>(),
+            cells
+        );
         assert!(shown.contains("5s ago"), "{shown}");
-        assert!(shown.contains("late: last attempt failed: no answer"), "{shown}");
+        let told = "late: last attempt failed at 2026-01-01T00:00:00Z (transient, 3 in a row): no answer[2J";
+        assert!(shown.contains(told), "{shown}");
     }
 }

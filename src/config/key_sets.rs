@@ -1,5 +1,10 @@
 //! Turns `[keys.NAME]`, or nothing at all, into the settings of the credential room.
 
+mod chain;
+mod fitting;
+mod role;
+mod web_identity;
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -12,9 +17,9 @@ use super::{
     upstream::readable,
 };
 use crate::credential::{
-    AssumeRoleSettings, AutoError, DEFAULT_STS_REGION, Endpoint, FederationTokenSettings,
-    HttpMethod, HttpSettings, KeySetSettings, RequestHeader, SettingProblem, SourceSettings,
-    StaticSettings, StsSettings, automatic, bucket_policy,
+    AutoError, DEFAULT_STS_REGION, Endpoint, FederationTokenSettings, HttpMethod, HttpSettings,
+    KeySetSettings, RequestHeader, SettingProblem, SourceSettings, StaticSettings, StsSettings,
+    automatic, bucket_policy,
 };
 
 /// How a key set was understood, for `check` and the first log line. Names of places only.
@@ -32,9 +37,15 @@ pub struct KeyNote {
     pub endpoint: Option<String>,
     /// The policy that is sent to STS, as JSON.
     pub policy: Option<String>,
+    /// The role that is taken.
+    pub role: Option<String>,
+    /// The key set that makes its calls.
+    pub via: Option<String>,
+    /// What will work, but is hardly meant.
+    pub warnings: Vec<String>,
 }
 
-/// All key sets; one without a file.
+/// All key sets; one without a file. The first signs requests, the others make calls for it.
 pub(super) fn key_sets(
     layers: &Layers,
     environment: &dyn Environment,
@@ -44,17 +55,8 @@ pub(super) fn key_sets(
         [] => vec!["default".to_owned()],
         names => names.to_vec(),
     };
-    if let [_, second, ..] = names.as_slice() {
-        let origin = layers.origin(&format!("keys.{second}.source"));
-        problems.add_at(
-            &origin,
-            format!(
-                "[keys.{second}] is a second key set: which requests it signs is said by routes, \
-                 which are not available in this version; keep one"
-            ),
-        );
-    }
-    let built = names.iter().filter_map(|name| {
+    let signing_first = chain::signing_first(&names, layers, problems);
+    let built = signing_first.iter().filter_map(|name| {
         let set = Set { name, layers, environment };
         set.build(problems)
     });
@@ -79,17 +81,20 @@ impl Set<'_> {
             );
             return None;
         }
+        self.check_fitting(&asked, problems);
         let sts = self.sts(problems);
         let (source, found_in) = match asked.as_str() {
             "http" => (SourceSettings::Http(self.http(problems)?), Vec::new()),
             "static" => self.fixed(problems)?,
             "federation-token" => self.federation_token(sts?, problems)?,
             "assume-role" => self.assume_role(sts?, problems)?,
+            "web-identity" => self.web_identity(sts, problems)?,
+            "instance-role" => (self.instance_role(problems)?, Vec::new()),
             _ => self.automatic(sts?, problems)?,
         };
-        let note = self.note(&source, asked == "auto", found_in);
         let name = self.name.to_owned();
         let settings = KeySetSettings { name, source, refresh: refresh(self.layers) };
+        let note = note(&settings, asked == "auto", found_in);
         for problem in settings.problems() {
             self.translate(&problem, problems);
         }
@@ -144,36 +149,11 @@ impl Set<'_> {
         let settings = FederationTokenSettings {
             sts,
             parent: key,
-            session_name: self.text("session_name").unwrap_or_default(),
+            session_name: self.text("session_name").unwrap_or_else(|| "cos-auth-proxy".to_owned()),
             policy: policy?,
             duration: self.layers.span(&self.path("duration")),
         };
         Some((SourceSettings::FederationToken(settings), names))
-    }
-
-    fn assume_role(
-        &self,
-        sts: StsSettings,
-        problems: &mut Problems,
-    ) -> Option<(SourceSettings, Vec<String>)> {
-        let found = self.found(problems);
-        let policy = self.policy("role", problems);
-        let role_arn = self.text("role_arn");
-        if role_arn.is_none() {
-            let needs = "is not set: assume-role needs qcs::cam::uin/UIN:roleName/NAME".to_owned();
-            self.refuse("role_arn", needs, problems);
-        }
-        let Found { key, names } = found?;
-        let settings = AssumeRoleSettings {
-            sts,
-            parent: key,
-            role_arn: role_arn?,
-            session_name: self.text("session_name").unwrap_or_default(),
-            duration: self.layers.span(&self.path("duration")),
-            policy,
-            external_id: self.text("external_id"),
-        };
-        Some((SourceSettings::AssumeRole(settings), names))
     }
 
     fn http(&self, problems: &mut Problems) -> Option<HttpSettings> {
@@ -310,26 +290,6 @@ impl Set<'_> {
         found
     }
 
-    fn note(
-        &self,
-        source: &SourceSettings,
-        chosen_by_auto: bool,
-        found_in: Vec<String>,
-    ) -> KeyNote {
-        let (endpoint, policy) = match source {
-            SourceSettings::FederationToken(settings) => {
-                (Some(settings.sts.endpoint.to_string()), Some(settings.policy.clone()))
-            }
-            SourceSettings::AssumeRole(settings) => {
-                (Some(settings.sts.endpoint.to_string()), settings.policy.clone())
-            }
-            SourceSettings::Http(settings) => (Some(settings.url.to_string()), None),
-            SourceSettings::Static(_) => (None, None),
-        };
-        let set = self.name.to_owned();
-        KeyNote { set, source: source.kind(), chosen_by_auto, found_in, endpoint, policy }
-    }
-
     /// The room's own findings, under the name that the user knows.
     fn translate(&self, problem: &SettingProblem, problems: &mut Problems) {
         let field = match problem.field {
@@ -356,5 +316,40 @@ impl Set<'_> {
     fn refuse(&self, key: &str, text: String, problems: &mut Problems) {
         let path = self.path(key);
         problems.add_value(&path, &self.layers.origin(&path), text);
+    }
+}
+
+fn note(set: &KeySetSettings, chosen_by_auto: bool, found_in: Vec<String>) -> KeyNote {
+    let (endpoint, policy, role) = match &set.source {
+        SourceSettings::FederationToken(settings) => {
+            (Some(settings.sts.endpoint.to_string()), Some(settings.policy.clone()), None)
+        }
+        SourceSettings::AssumeRole(settings) => {
+            let role = Some(settings.role_arn.clone());
+            (Some(settings.sts.endpoint.to_string()), settings.policy.clone(), role)
+        }
+        SourceSettings::WebIdentity(settings) => {
+            (Some(settings.sts.endpoint.to_string()), None, Some(settings.role_arn.clone()))
+        }
+        SourceSettings::InstanceRole(settings) => {
+            let bound = || "the one that is bound to the instance".to_owned();
+            let role = settings.role.clone().unwrap_or_else(bound);
+            (Some(settings.endpoint.to_string()), None, Some(role))
+        }
+        SourceSettings::Http(settings) => (Some(settings.url.to_string()), None, None),
+        SourceSettings::Static(_) | SourceSettings::File(_) | SourceSettings::Exec(_) => {
+            (None, None, None)
+        }
+    };
+    KeyNote {
+        set: set.name.clone(),
+        source: set.source.kind(),
+        chosen_by_auto,
+        found_in,
+        endpoint,
+        policy,
+        role,
+        via: set.via().map(ToOwned::to_owned),
+        warnings: set.warnings(),
     }
 }

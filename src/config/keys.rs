@@ -84,13 +84,13 @@ pub const SETTINGS: &[Setting] = &[
     now("keys.*.scope", Choice(&["bucket", "routes", "role"]), "", "policy sent to STS"),
     now("keys.*.policy_file", Path, "", "a policy written by hand"),
     now("keys.*.role_arn", Text, "", "role to take"),
-    now("keys.*.session_name", Text, "cos-auth-proxy", "name in the audit log"),
+    now("keys.*.session_name", Text, "", "name in the audit log, not set: cos-auth-proxy-POD"),
     now("keys.*.external_id", Text, "", "agreed with the role's owner"),
-    later("keys.*.tags", List, "", "name=value"),
-    later("keys.*.via", Text, "", "the key set that signs the call"),
-    later("keys.*.provider_id", Text, "", "web-identity: identity provider"),
-    later("keys.*.web_identity_token_file", Path, "", "web-identity: token, re-read at each call"),
-    later("keys.*.role", Text, "", "instance-role: one of several"),
+    now("keys.*.tags", List, "", "name=value"),
+    now("keys.*.via", Text, "", "the key set that signs the call"),
+    now("keys.*.provider_id", Text, "", "web-identity: identity provider"),
+    now("keys.*.web_identity_token_file", Path, "", "web-identity: token, re-read at each call"),
+    now("keys.*.role", Text, "", "instance-role: one of several"),
     now("keys.*.method", Choice(&["GET", "POST"]), "GET", "http: request method"),
     now("keys.*.headers", List, "", "http: \"Name: value\""),
     now("keys.*.body", Text, "", "http: sent with POST"),
@@ -123,6 +123,7 @@ pub const SETTINGS: &[Setting] = &[
     now("refresh.parent_pause_most", Span, "60s", "the asking key was refused: longest wait"),
     now("refresh.unchanged_poll", Span, "60s", "the source gave the same key: ask again"),
     now("refresh.unchanged_poll_near_end", Span, "10s", "the same when the key is about to end"),
+    now("refresh.longest_poll", Span, "10m", "instance-role: ask at least this often"),
     now("refresh.forced_interval", Span, "30s", "COS refused the key: one extra refresh per this"),
     now("refresh.forced_burst", Count(1, 100), "2", "or so many at once"),
     now("refresh.wall_clock_tick", Span, "5s", "look for a suspended host or a stepped clock"),
@@ -152,7 +153,7 @@ const PATH_STYLES: &[&str] = &["auto", "key", "bucket/key"];
 
 /// Sources of this version.
 pub const AVAILABLE_SOURCES: &[&str] =
-    &["auto", "static", "federation-token", "assume-role", "http"];
+    &["auto", "static", "federation-token", "assume-role", "http", "web-identity", "instance-role"];
 
 /// All names of sources; those of a later version are refused by name.
 pub const SOURCES: &[&str] = &[

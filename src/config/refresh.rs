@@ -30,6 +30,7 @@ pub(super) fn refresh(layers: &Layers) -> RefreshSettings {
         parent_pause_most: span("parent_pause_most"),
         unchanged_poll: span("unchanged_poll"),
         unchanged_poll_near_end: span("unchanged_poll_near_end"),
+        longest_poll: span("longest_poll"),
         forced_interval: span("forced_interval"),
         forced_burst: u32::try_from(layers.number("refresh.forced_burst")).unwrap_or(u32::MAX),
         wall_clock_tick: span("wall_clock_tick"),

@@ -27,7 +27,13 @@ pub fn summary(settings: &Settings) -> String {
         row("keys", &keys(note));
         row("  found in", &note.found_in.join(", "));
         row("  asked at", note.endpoint.as_deref().unwrap_or_default());
+        let asked_with = note.via.as_ref().map(|via| format!("the key of {via}"));
+        row("  asked with", &asked_with.unwrap_or_default());
+        row("  role", note.role.as_deref().unwrap_or_default());
         row("  policy", &note.policy.as_deref().map(pretty).unwrap_or_default());
+        for warning in &note.warnings {
+            row("  warning", warning);
+        }
     }
     text
 }

@@ -1,8 +1,8 @@
 //! Who may give orders: programs of this host, never a web page that its browser shows.
 
-use std::net::IpAddr;
+use http::{Request, StatusCode};
 
-use http::{Request, StatusCode, header, uri::Authority};
+use crate::server::{self, Foreign};
 
 /// Every request carries this header with the value `1`: a page of another origin cannot send it
 /// without asking first, and is never allowed to.
@@ -33,39 +33,15 @@ impl NotAllowed {
 
 /// Checks a head. Through a unix socket any Host will do: no browser gets there.
 pub(super) fn check<B>(request: &Request<B>, by_socket: bool) -> Result<(), NotAllowed> {
-    if !by_socket && !names_this_host(request) {
-        return Err(NotAllowed::Host);
-    }
-    let headers = request.headers();
-    let fetched =
-        headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() != b"none".as_slice());
-    if headers.contains_key(header::ORIGIN) || fetched {
-        return Err(NotAllowed::Browser);
-    }
-    let mut marks = headers.get_all(CONTROL_HEADER).iter();
+    server::from_this_host(request, by_socket, &[]).map_err(|foreign| match foreign {
+        Foreign::Host => NotAllowed::Host,
+        Foreign::Browser => NotAllowed::Browser,
+    })?;
+    let mut marks = request.headers().get_all(CONTROL_HEADER).iter();
     match (marks.next(), marks.next()) {
         (Some(mark), None) if mark.as_bytes() == b"1" => Ok(()),
         _ => Err(NotAllowed::NoHeader),
     }
-}
-
-/// Exactly one Host, and it and an absolute target name this host.
-fn names_this_host<B>(request: &Request<B>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-    host.is_some_and(|host| is_this_host(&host))
-        && request.uri().authority().is_none_or(is_this_host)
-}
-
-fn is_this_host(authority: &Authority) -> bool {
-    if authority.as_str().contains('@') {
-        return false;
-    }
-    let name = authority.host();
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]

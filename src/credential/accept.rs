@@ -65,7 +65,7 @@ pub(super) fn judge(
     {
         return Err(Refusal::Expired { expires_at });
     }
-    if current.is_some_and(|held| held.id == new.id && held.expires_at == new.expires_at) {
+    if current.is_some_and(|held| is_same(held, new)) {
         return Ok(Verdict::Unchanged);
     }
     let Some(expires_at) = new.expires_at else { return Ok(Verdict::Accepted) };
@@ -89,6 +89,14 @@ pub(super) fn judge(
     Ok(Verdict::Accepted)
 }
 
+/// All parts count: a mistyped secret may be mended while the id stays.
+fn is_same(held: &Credential, new: &Credential) -> bool {
+    held.id == new.id
+        && held.expires_at == new.expires_at
+        && held.secret == new.secret
+        && held.token == new.token
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -108,6 +116,11 @@ mod tests {
             }),
             received_at: NOW - Duration::from_secs(1000),
         }
+    }
+
+    /// The same id and end, another secret.
+    fn mended(id: &str, end: Option<i64>) -> Credential {
+        Credential { secret: SecretKey::new("another").unwrap(), ..key(id, end) }
     }
 
     #[test]
@@ -148,6 +161,8 @@ mod tests {
             (key("new", None), Some(held()), false, "accepted"),
             (key("new", Some(100)), Some(key("held", None)), false, "accepted"),
             (key("held", None), Some(key("held", None)), false, "unchanged"),
+            (mended("held", None), Some(key("held", None)), false, "accepted"),
+            (mended("held", Some(3000)), Some(held()), false, "accepted"),
         ] {
             let settings = RefreshSettings::default();
             let result = judge(&new, current.as_ref(), NOW, forced, &settings);

@@ -73,6 +73,19 @@ impl Endpoint {
         Self::new("https://sts.tencentcloudapi.com").expect("a constant that is a URL")
     }
 
+    /// `https://sts.internal.tencentcloudapi.com`: the same API for those inside Tencent Cloud's
+    /// networks who have no way to the internet.
+    #[must_use]
+    pub fn internal_sts() -> Self {
+        Self::new("https://sts.internal.tencentcloudapi.com").expect("a constant that is a URL")
+    }
+
+    /// `http://metadata.tencentyun.com`: a link-local service of each CVM.
+    #[must_use]
+    pub fn instance_metadata() -> Self {
+        Self::new("http://metadata.tencentyun.com").expect("a constant that is a URL")
+    }
+
     /// Whether TLS is used.
     #[must_use]
     pub fn is_https(&self) -> bool {

@@ -81,6 +81,16 @@ pub enum SourceError {
         /// The server's id of the request, `-` if it gave none.
         request_id: String,
     },
+    /// A command that prints keys failed.
+    #[error("{program} gave no key: {fault}")]
+    Command {
+        /// Its path.
+        program: String,
+        /// How it ended, and the end of what it complained, without anything like a key.
+        fault: String,
+        /// It ran; otherwise it is not there, or not to be run.
+        started: bool,
+    },
     /// A file that the source needs cannot be read.
     #[error("cannot read {path}: {fault}")]
     File {
@@ -89,6 +99,36 @@ pub enum SourceError {
         /// What the system said, or what is wrong with the content.
         fault: String,
     },
+    /// The instance has no role, or not the one that is meant.
+    #[error("{endpoint} {fault}")]
+    Role {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// Which roles there are and what to do.
+        fault: String,
+    },
+    /// The key set that makes the call has no key itself.
+    #[error("the key set {name}, which makes the call, has no key to make it with: {reason}")]
+    ParentWithoutKey {
+        /// The other key set.
+        name: String,
+        /// Why it has none.
+        reason: String,
+    },
+    /// STS refused the key of the key set that makes the call.
+    #[error(
+        "{endpoint} refused the key of the key set {name}, which makes the call, with code {code} (request {request_id})"
+    )]
+    ParentRefused {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// The other key set.
+        name: String,
+        /// The error code, cut to what an error code may consist of.
+        code: String,
+        /// The server's id of the request, `-` if it gave none.
+        request_id: String,
+    },
 }
 
 impl SourceError {
@@ -96,12 +136,17 @@ impl SourceError {
     #[must_use]
     pub fn retry(&self) -> RetryClass {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unreadable { .. } => {
-                RetryClass::Transient
-            }
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreadable { .. }
+            | Self::Command { started: true, .. } => RetryClass::Transient,
+            Self::Command { started: false, .. } => RetryClass::Operator,
             Self::Status { status: 429, .. } => RetryClass::Throttled,
-            Self::Status { status: 401 | 403, .. } | Self::File { .. } => RetryClass::Parent,
-            Self::Status { status: 400..=499, .. } => RetryClass::Operator,
+            Self::Status { status: 401 | 403, .. }
+            | Self::File { .. }
+            | Self::ParentWithoutKey { .. }
+            | Self::ParentRefused { .. } => RetryClass::Parent,
+            Self::Status { status: 400..=499, .. } | Self::Role { .. } => RetryClass::Operator,
             Self::Status { .. } => RetryClass::Transient,
             Self::Refused { code, .. } => retry_of_code(code),
         }
@@ -116,7 +161,11 @@ impl SourceError {
             Self::Status { .. } => "status",
             Self::Unreadable { .. } => "unreadable",
             Self::Refused { .. } => "refused",
+            Self::Command { .. } => "command",
             Self::File { .. } => "file",
+            Self::Role { .. } => "role",
+            Self::ParentWithoutKey { .. } => "parent-without-key",
+            Self::ParentRefused { .. } => "parent-refused",
         }
     }
 
@@ -124,12 +173,17 @@ impl SourceError {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Refused { request_id, .. } => Some(request_id),
+            Self::Refused { request_id, .. } | Self::ParentRefused { request_id, .. } => {
+                Some(request_id)
+            }
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Status { .. }
             | Self::Unreadable { .. }
-            | Self::File { .. } => None,
+            | Self::Command { .. }
+            | Self::File { .. }
+            | Self::Role { .. }
+            | Self::ParentWithoutKey { .. } => None,
         }
     }
 }
@@ -166,7 +220,15 @@ fn hint(code: &str) -> &'static str {
             ": this call needs a permanent key; use assume-role with a temporary one"
         }
         "ResourceNotFound.RoleNotFound" => ": check role_arn",
-        "InvalidParameter.OverTimeError" => ": ask for a shorter duration",
+        "InvalidParameter.OverTimeError" => {
+            ": ask for a shorter duration; the most is 2h with a root account's key, 36h with a sub-account's, 12h for a role or what the role itself allows"
+        }
+        "InvalidParameter.WebIdentityTokenError" => {
+            ": the token in the web identity token file is expired or not one that provider_id and the role trust"
+        }
+        "AuthFailure.TokenFailure" => {
+            ": the token of the key that asks has expired or is not its own"
+        }
         "AuthFailure.UnauthorizedOperation" | "UnauthorizedOperation" => {
             ": a CAM policy must allow the key that asks to make this call"
         }

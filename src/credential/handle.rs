@@ -12,7 +12,10 @@ use super::{KeyReader, KeyStatus};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshNowError {
     /// Forced refreshes are limited.
-    #[error("too many forced refreshes; the next is possible in {} s", try_in.as_secs() + 1)]
+    #[error(
+        "forced refreshes are limited (refresh.forced_interval, refresh.forced_burst); the next is possible in {} s",
+        try_in.as_secs() + 1
+    )]
     Limited {
         /// When to ask again.
         try_in: Duration,
@@ -49,7 +52,13 @@ impl RefresherHandle {
         let (answer, answered) = oneshot::channel();
         self.commands.send(answer).await.map_err(|_closed| RefreshNowError::Ended)?;
         answered.await.map_err(|_dropped| RefreshNowError::Ended)??;
-        Ok(self.reader.status(self.clock.now()))
+        Ok(self.status())
+    }
+
+    /// How the key set is doing now.
+    #[must_use]
+    pub fn status(&self) -> KeyStatus {
+        self.reader.status(self.clock.now())
     }
 
     /// The name of the key set.

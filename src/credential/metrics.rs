@@ -10,6 +10,8 @@ use prometheus_client::{
 
 use crate::clock::Timestamp;
 
+use super::{Credential, error::RetryClass};
+
 /// How an attempt to get a key ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -114,6 +116,21 @@ struct RefreshLabels {
     outcome: Outcome,
 }
 
+impl EncodeLabelValue for RetryClass {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        self.label().encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    keys: String,
+    class: RetryClass,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RejectionLabels {
     code: RejectionCode,
@@ -125,9 +142,13 @@ type Seconds = Gauge<f64, AtomicU64>;
 #[derive(Debug, Clone)]
 pub struct KeyMetrics {
     expiry: Family<KeysLabel, Seconds>,
+    received: Family<KeysLabel, Seconds>,
     usable: Family<KeysLabel, Gauge>,
+    next_refresh: Family<KeysLabel, Seconds>,
     last_success: Family<KeysLabel, Seconds>,
     refreshes: Family<RefreshLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    forced: Family<KeysLabel, Counter>,
     refresh_duration: Family<KeysLabel, Histogram>,
     swaps: Family<KeysLabel, Counter>,
     rejections: Family<RejectionLabels, Counter>,
@@ -140,9 +161,13 @@ impl Default for KeyMetrics {
         const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         Self {
             expiry: Family::default(),
+            received: Family::default(),
             usable: Family::default(),
+            next_refresh: Family::default(),
             last_success: Family::default(),
             refreshes: Family::default(),
+            failures: Family::default(),
+            forced: Family::default(),
             refresh_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             swaps: Family::default(),
             rejections: Family::default(),
@@ -163,9 +188,19 @@ impl KeyMetrics {
             metrics.expiry.clone(),
         );
         registry.register(
+            "key_received_timestamp_seconds",
+            "When the current key came, in seconds since the epoch",
+            metrics.received.clone(),
+        );
+        registry.register(
             "key_usable",
             "1 while a key is held that may be used",
             metrics.usable.clone(),
+        );
+        registry.register(
+            "key_next_refresh_timestamp_seconds",
+            "When the next attempt is due, in seconds since the epoch; absent if none is planned",
+            metrics.next_refresh.clone(),
         );
         registry.register(
             "key_last_success_timestamp_seconds",
@@ -176,6 +211,16 @@ impl KeyMetrics {
             "key_refreshes",
             "Attempts to get a key, by how they ended",
             metrics.refreshes.clone(),
+        );
+        registry.register(
+            "key_refresh_failures",
+            "Attempts that gave no new key, by how they are retried",
+            metrics.failures.clone(),
+        );
+        registry.register(
+            "key_forced_refreshes",
+            "Attempts made because the key was refused or somebody asked",
+            metrics.forced.clone(),
         );
         registry.register(
             "key_refresh_duration_seconds",
@@ -211,17 +256,24 @@ impl KeyMetrics {
         self.refreshes.get_or_create(&labels).inc();
     }
 
-    pub(super) fn holds(&self, keys: &str, usable: bool, expires_at: Option<Timestamp>) {
-        let keys = KeysLabel { keys: keys.to_owned() };
-        self.usable.get_or_create(&keys).set(i64::from(usable));
-        match expires_at {
-            Some(at) => {
-                self.expiry.get_or_create(&keys).set(seconds(at));
-            }
-            None => {
-                self.expiry.remove(&keys);
-            }
-        }
+    pub(super) fn failed(&self, keys: &str, class: RetryClass) {
+        let labels = FailureLabels { keys: keys.to_owned(), class };
+        self.failures.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn forced(&self, keys: &str) {
+        self.forced.get_or_create(&KeysLabel { keys: keys.to_owned() }).inc();
+    }
+
+    pub(super) fn planned(&self, keys: &str, next: Option<Timestamp>) {
+        set_or_remove(&self.next_refresh, keys, next);
+    }
+
+    pub(super) fn holds(&self, keys: &str, usable: bool, held: Option<&Credential>) {
+        let label = KeysLabel { keys: keys.to_owned() };
+        self.usable.get_or_create(&label).set(i64::from(usable));
+        set_or_remove(&self.received, keys, held.map(|key| key.received_at));
+        set_or_remove(&self.expiry, keys, held.and_then(|key| key.expires_at));
     }
 
     pub(super) fn succeeded(&self, keys: &str, at: Timestamp) {
@@ -243,6 +295,19 @@ impl KeyMetrics {
     }
 }
 
+/// An instant that is not known has no series.
+fn set_or_remove(family: &Family<KeysLabel, Seconds>, keys: &str, at: Option<Timestamp>) {
+    let label = KeysLabel { keys: keys.to_owned() };
+    match at {
+        Some(at) => {
+            family.get_or_create(&label).set(seconds(at));
+        }
+        None => {
+            family.remove(&label);
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "exact until the year 280,000,000")]
 fn seconds(at: Timestamp) -> f64 {
     at.unix_millis() as f64 / 1000.0
@@ -251,13 +316,18 @@ fn seconds(at: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{SecretId, SecretKey};
 
     #[test]
     fn the_series_have_their_documented_names() {
         let mut registry = Registry::with_prefix("cos_auth_proxy");
         let metrics = KeyMetrics::register(&mut registry);
         metrics.refreshed("default", Outcome::Swapped, 0.2);
-        metrics.holds("default", true, Some(Timestamp::from_unix_seconds(1_700_007_200)));
+        let mut key = key();
+        metrics.holds("default", true, Some(&key));
+        metrics.planned("default", Some(Timestamp::from_unix_seconds(1_700_004_000)));
+        metrics.failed("default", RetryClass::Throttled);
+        metrics.forced("default");
         metrics.succeeded("default", Timestamp::from_unix_seconds(1_700_000_000));
         metrics.rejected(RejectionCode::of("InvalidAccessKeyId"));
         metrics.rejected(RejectionCode::of("whatever a server makes up"));
@@ -267,7 +337,11 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "cos_auth_proxy_key_expiry_timestamp_seconds{keys=\"default\"} 1700007200.0",
+            "cos_auth_proxy_key_received_timestamp_seconds{keys=\"default\"} 1700000000.0",
             "cos_auth_proxy_key_usable{keys=\"default\"} 1",
+            "cos_auth_proxy_key_next_refresh_timestamp_seconds{keys=\"default\"} 1700004000.0",
+            "cos_auth_proxy_key_refresh_failures_total{keys=\"default\",class=\"throttled\"} 1",
+            "cos_auth_proxy_key_forced_refreshes_total{keys=\"default\"} 1",
             "cos_auth_proxy_key_last_success_timestamp_seconds{keys=\"default\"} 1700000000.0",
             "cos_auth_proxy_key_refreshes_total{keys=\"default\",outcome=\"swapped\"} 1",
             "cos_auth_proxy_key_refresh_duration_seconds_count{keys=\"default\"} 1",
@@ -279,9 +353,22 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");
         }
-        metrics.holds("default", true, None);
+        key.expires_at = None;
+        metrics.holds("default", true, Some(&key));
+        metrics.planned("default", None);
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(!text.contains("key_expiry_timestamp_seconds{"), "unknown expiry has no series");
+        assert!(!text.contains("key_next_refresh_timestamp_seconds{"), "nothing is planned");
+    }
+
+    fn key() -> Credential {
+        Credential {
+            id: SecretId::new("AKIDexample").unwrap(),
+            secret: SecretKey::new("secret").unwrap(),
+            token: None,
+            expires_at: Some(Timestamp::from_unix_seconds(1_700_007_200)),
+            received_at: Timestamp::from_unix_seconds(1_700_000_000),
+        }
     }
 }

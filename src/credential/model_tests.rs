@@ -28,9 +28,19 @@ use crate::{
 const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Runs `test` in every order; with `preemptions`, in every order in which at most so many times a
-/// thread is stopped in the midst of what it does.
-fn in_every_order(preemptions: Option<usize>, test: impl Fn() + Send + Sync + 'static) {
+/// In how many orders a test is run: in those in which at most so often a thread is stopped in the
+/// midst of what it does, or in all.
+#[derive(Clone, Copy)]
+enum Stops {
+    AtMost(usize),
+    Any,
+}
+
+use Stops::{Any, AtMost};
+
+/// Runs `test` in the orders of `usual`, or of `thorough` when that is asked for.
+fn in_every_order(usual: Stops, thorough: Stops, test: impl Fn() + Send + Sync + 'static) {
+    let thoroughly = std::env::var_os("COS_AUTH_PROXY_TEST_THOROUGH").is_some();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -40,7 +50,10 @@ fn in_every_order(preemptions: Option<usize>, test: impl Fn() + Send + Sync + 's
     let _entered = runtime.enter();
     let _in_a_model = InAModel::begin();
     let mut builder = Builder::new();
-    builder.preemption_bound = preemptions;
+    builder.preemption_bound = match if thoroughly { thorough } else { usual } {
+        Stops::AtMost(stops) => Some(stops),
+        Stops::Any => None,
+    };
     builder.max_branches = 10_000;
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&orders);
@@ -96,7 +109,7 @@ fn store() -> (KeyWriter, KeyReader) {
 
 #[test]
 fn whoever_sees_a_key_finds_its_fallback_and_never_an_older_key_again() {
-    in_every_order(None, || {
+    in_every_order(AtMost(2), Any, || {
         let (writer, reader) = store();
         let swaps = thread::spawn(move || {
             writer.publish(key(2));
@@ -119,7 +132,7 @@ fn whoever_sees_a_key_finds_its_fallback_and_never_an_older_key_again() {
 
 #[test]
 fn an_expired_key_is_never_current_and_never_a_fallback() {
-    in_every_order(None, || {
+    in_every_order(AtMost(2), Any, || {
         let (writer, reader) = store();
         let swaps = thread::spawn(move || {
             writer.publish(key_that_lives(2, Duration::ZERO));
@@ -137,7 +150,7 @@ fn an_expired_key_is_never_current_and_never_a_fallback() {
 
 #[test]
 fn whoever_waits_is_woken_by_the_first_key_that_can_be_used() {
-    in_every_order(Some(3), || {
+    in_every_order(AtMost(2), AtMost(5), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let publishes = thread::spawn(move || {
             writer.publish(key_that_lives(1, Duration::ZERO));
@@ -153,7 +166,7 @@ fn whoever_waits_is_woken_by_the_first_key_that_can_be_used() {
 
 #[test]
 fn all_who_wait_are_woken_by_one_key() {
-    in_every_order(Some(3), || {
+    in_every_order(AtMost(2), AtMost(3), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let waits = |reader: KeyReader| {
             thread::spawn(move || number(&block_on(reader.wait(HOUR)).unwrap()))
@@ -166,7 +179,7 @@ fn all_who_wait_are_woken_by_one_key() {
 
 #[test]
 fn a_rejection_is_kept_if_it_is_of_the_current_key_and_only_then() {
-    in_every_order(None, || {
+    in_every_order(Any, Any, || {
         let (writer, reader) = store();
         let swap = thread::spawn(move || {
             writer.publish(key(2));
@@ -181,7 +194,7 @@ fn a_rejection_is_kept_if_it_is_of_the_current_key_and_only_then() {
 
 #[test]
 fn a_late_rejection_of_the_old_key_does_not_hide_one_of_the_new_key() {
-    in_every_order(Some(3), || {
+    in_every_order(AtMost(3), Any, || {
         let (writer, reader) = store();
         let uses = |reader: KeyReader| {
             thread::spawn(move || {
@@ -199,7 +212,7 @@ fn a_late_rejection_of_the_old_key_does_not_hide_one_of_the_new_key() {
 
 #[test]
 fn whoever_listens_for_rejections_hears_each_key_once() {
-    in_every_order(None, || {
+    in_every_order(AtMost(3), Any, || {
         let (writer, reader) = store();
         let uses = thread::spawn({
             let reader = reader.clone();
@@ -326,6 +339,17 @@ fn request(reader: &KeyReader) {
     }
 }
 
+/// The same, and it waits for another key and uses that.
+fn request_twice(reader: &KeyReader) {
+    let key = block_on(reader.wait(HOUR)).unwrap();
+    if number(&key) == 1 {
+        report(reader, &key);
+        let other = block_on(reader.other_than(&key.id, HOUR)).unwrap();
+        assert_eq!(number(&other), 2);
+        assert!(previous(reader).is_some());
+    }
+}
+
 fn in_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
@@ -334,10 +358,11 @@ fn in_a_thread<T: Send + 'static>(
 
 #[test]
 fn a_herd_that_meets_a_revoked_key_makes_one_call() {
-    in_every_order(Some(1), || {
+    in_every_order(AtMost(1), AtMost(2), || {
         let house = House::open(0, &RefreshSettings::default());
         let (one, two) = (house.reader.clone(), house.reader.clone());
-        let (one, two) = (in_a_thread(move || request(&one)), in_a_thread(move || request(&two)));
+        let (one, two) =
+            (in_a_thread(move || request_twice(&one)), in_a_thread(move || request_twice(&two)));
         one.join().unwrap();
         two.join().unwrap();
         let reader = house.reader.clone();
@@ -349,7 +374,7 @@ fn a_herd_that_meets_a_revoked_key_makes_one_call() {
 
 #[test]
 fn asking_and_rejections_make_one_call_at_a_time_and_all_are_answered() {
-    in_every_order(Some(1), || {
+    in_every_order(AtMost(1), AtMost(2), || {
         let house = House::open(0, &RefreshSettings::default());
         let (reader, handle) = (house.reader.clone(), house.handle.clone());
         let request = in_a_thread(move || request(&reader));
@@ -365,7 +390,7 @@ fn asking_and_rejections_make_one_call_at_a_time_and_all_are_answered() {
 
 #[test]
 fn rejections_around_a_call_that_fails_do_not_get_around_the_limit() {
-    in_every_order(Some(1), || {
+    in_every_order(AtMost(1), AtMost(2), || {
         let settings = RefreshSettings { forced_burst: 1, ..RefreshSettings::default() };
         let house = House::open(2, &settings);
         let (one, two) = (house.reader.clone(), house.reader.clone());

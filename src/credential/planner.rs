@@ -146,38 +146,48 @@ impl Planner {
     /// An attempt begins. Returns whether it is to be judged as a forced one.
     pub fn begins(&mut self, cause: Cause) -> bool {
         self.forced = None;
-        self.distrusted || cause == Cause::Asked
+        // What a polled source shows is the key, whichever ends first.
+        self.distrusted || cause == Cause::Asked || self.renewal == Renewal::Polled
     }
 
     /// The attempt gave a key that is now the current one.
     pub fn swapped(&mut self, key: &Credential, now: Moment, draw: impl FnOnce() -> f64) {
         let settings = &self.settings;
-        let next = match (self.renewal, key.expires_at) {
+        let spread = draw();
+        let drawn_at =
+            key.expires_at.map(|end| schedule::refresh_at(key.received_at, end, spread, settings));
+        let next = match (self.renewal, drawn_at) {
             (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(expires_at)) => {
-                Some(schedule::refresh_at(key.received_at, expires_at, draw(), settings))
-            }
+            (Renewal::AheadOfExpiry, Some(drawn_at)) => Some(drawn_at),
             (Renewal::AheadOfExpiry, None) => {
-                Some(now.at + schedule::unchanged_delay(None, draw(), settings))
+                Some(now.at + schedule::unchanged_delay(None, spread, settings))
+            }
+            (Renewal::Polled, drawn_at) => {
+                let remaining = key.remaining(now.at);
+                Some(schedule::poll_at(now.at, drawn_at, remaining, spread, settings))
             }
         };
         self.distrusted = false;
         self.was_usable = true;
         self.failures = 0;
-        self.refresh_at = next;
+        self.refresh_at = next.map(|next| drawn_at.unwrap_or(next));
         self.plan(next, now);
     }
 
     /// The attempt gave the key that is held already.
     pub fn unchanged(&mut self, key: &Credential, now: Moment, draw: impl FnOnce() -> f64) {
         let remaining = key.remaining(now.at);
-        let poll_at = now.at + schedule::unchanged_delay(remaining, draw(), &self.settings);
+        let spread = draw();
+        let poll_at = now.at + schedule::unchanged_delay(remaining, spread, &self.settings);
         let next = match (self.renewal, self.refresh_at) {
             (Renewal::Never, _) => None,
             (Renewal::AheadOfExpiry, Some(drawn_at)) if !self.distrusted => {
                 Some(poll_at.max(drawn_at))
             }
-            (Renewal::AheadOfExpiry, _) => Some(poll_at),
+            (Renewal::Polled, drawn_at) if !self.distrusted => {
+                Some(schedule::poll_at(now.at, drawn_at, remaining, spread, &self.settings))
+            }
+            (Renewal::AheadOfExpiry | Renewal::Polled, _) => Some(poll_at),
         };
         self.failures = 0;
         self.plan(next, now);
@@ -213,7 +223,7 @@ impl Planner {
         let usable = held.is_some_and(|key| key.is_usable(now.at));
         let ran_out = self.was_usable && !usable;
         self.was_usable = usable;
-        if ran_out && self.renewal == Renewal::AheadOfExpiry {
+        if ran_out && self.renewal != Renewal::Never {
             // The next try was planned with a key in hand; without one it is worth more.
             let sooner = now.at + self.retry_delay(held, now.at, draw);
             if self.next.is_none_or(|next| sooner < next.at) {

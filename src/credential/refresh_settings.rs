@@ -51,6 +51,8 @@ pub struct RefreshSettings {
     pub unchanged_poll: Duration,
     /// The same within the last two `unchanged_poll` of the key's life.
     pub unchanged_poll_near_end: Duration,
+    /// A source that changes its key when it likes is asked at least this often.
+    pub longest_poll: Duration,
     /// Forced refreshes: one per this span …
     pub forced_interval: Duration,
     /// … of which this many may be saved up.
@@ -88,6 +90,7 @@ impl Default for RefreshSettings {
             parent_pause_most: seconds(60),
             unchanged_poll: seconds(60),
             unchanged_poll_near_end: seconds(10),
+            longest_poll: seconds(600),
             forced_interval: seconds(30),
             forced_burst: 2,
             wall_clock_tick: seconds(5),
@@ -122,6 +125,7 @@ impl RefreshSettings {
             parent_pause_most: share(10, moment, usual.parent_pause_most),
             unchanged_poll: share(20, moment, usual.unchanged_poll),
             unchanged_poll_near_end: share(60, moment, usual.unchanged_poll_near_end),
+            longest_poll: share(12, moment, usual.longest_poll),
             forced_interval: share(10, moment, usual.forced_interval),
             wall_clock_tick: share(6, moment, usual.wall_clock_tick),
             ..usual

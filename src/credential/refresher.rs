@@ -16,6 +16,7 @@ use super::{
     planner::{Cause, Moment, Planner},
     source::{Fetched, KeySource, fetch},
     start::RefreshError,
+    status::LastError,
     store,
 };
 
@@ -32,9 +33,27 @@ pub struct Refresher {
     planner: Planner,
 }
 
+impl Cause {
+    /// The cause in logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::Rejected => "rejected",
+            Self::Asked => "asked",
+        }
+    }
+
+    fn is_forced(self) -> bool {
+        matches!(self, Self::Rejected | Self::Asked)
+    }
+}
+
 enum Event {
     Asked(Answer),
     Rejected,
+    /// The source knows of another key.
+    Changed,
     Woken,
     /// Nobody can ask any more; never happens while readers and handles are alive.
     HandlesGone,
@@ -102,6 +121,9 @@ impl Refresher {
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
                 Event::Rejected => self.rejected(),
+                Event::Changed => {
+                    let (Ok(()) | Err(_)) = self.attempt(Cause::Schedule).await;
+                }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
             }
@@ -118,6 +140,7 @@ impl Refresher {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
             () = self.reader.rejection() => Event::Rejected,
+            () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
     }
@@ -155,6 +178,7 @@ impl Refresher {
         let forced = self.planner.begins(cause);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
+        let request_id = request_id(&fetched);
         let result = self.judge(fetched, forced);
         let outcome = match &result {
             Ok((Verdict::Accepted, _)) => Outcome::Swapped,
@@ -166,11 +190,14 @@ impl Refresher {
         self.metrics.refreshed(self.reader.name(), outcome, took);
         self.writer.note(|progress| {
             progress.refreshes.count(outcome);
-            progress.forced_refreshes += u64::from(matches!(cause, Cause::Rejected | Cause::Asked));
+            progress.forced_refreshes += u64::from(cause.is_forced());
         });
+        if cause.is_forced() {
+            self.metrics.forced(self.reader.name());
+        }
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
-                self.swap(fetched);
+                self.swap(fetched, cause);
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {
@@ -178,7 +205,7 @@ impl Refresher {
                 Ok(())
             }
             Err(fault) => {
-                self.failed(&fault, cause);
+                self.failed(&fault, cause, request_id.as_deref());
                 Err(fault)
             }
         };
@@ -199,7 +226,7 @@ impl Refresher {
         Ok((verdict, fetched))
     }
 
-    fn swap(&mut self, fetched: Fetched) {
+    fn swap(&mut self, fetched: Fetched, cause: Cause) {
         let Fetched { credential, request_id } = fetched;
         let now = self.moment();
         self.planner.swapped(&credential, now, || self.dice.f64());
@@ -213,7 +240,7 @@ impl Refresher {
             keys = self.reader.name(), source = self.source.kind(), secret_id = id.short(),
             expires_at = expires_at.map(tracing::field::display),
             next_refresh_at = next.map(tracing::field::display),
-            sts_request_id = request_id,
+            sts_request_id = request_id, cause = cause.label(),
             "a new key is in use"
         );
     }
@@ -232,7 +259,7 @@ impl Refresher {
         );
     }
 
-    fn failed(&mut self, fault: &RefreshError, cause: Cause) {
+    fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
@@ -240,20 +267,22 @@ impl Refresher {
         let reason = fault.to_string();
         self.writer.fail(&reason);
         let held = self.writer.held();
-        self.planner.failed(fault.retry(), cause, held.as_deref(), now, || self.dice.f64());
+        let class = fault.retry();
+        self.planner.failed(class, cause, held.as_deref(), now, || self.dice.f64());
         let usable = held.is_some_and(|key| key.is_usable(now.at));
         let next = self.note_plan();
-        self.writer.note(|progress| progress.last_error = Some(reason));
-        let request_id = match fault {
-            RefreshError::Source(fault) => fault.request_id(),
-            RefreshError::Refused(_) | RefreshError::Settings(_) => None,
-        };
+        self.metrics.failed(self.reader.name(), class);
+        self.writer.note(|progress| {
+            let request_id = request_id.map(str::to_owned);
+            progress.last_error = Some(LastError { text: reason, at: now.at, class, request_id });
+            progress.failures = progress.failures.saturating_add(1);
+        });
         macro_rules! tell {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     target: "cos_auth_proxy::keys",
                     keys = self.reader.name(), source = self.source.kind(), error = %fault,
-                    retry = fault.retry().label(), sts_request_id = request_id,
+                    retry = class.label(), sts_request_id = request_id, cause = cause.label(),
                     failures = self.planner.failures(), next_refresh_at = next.map(tracing::field::display),
                     $message
                 )
@@ -273,7 +302,7 @@ impl Refresher {
         let held = self.writer.held();
         let look = self.planner.look(held.as_deref(), now, || self.dice.f64());
         let expires_at = held.as_ref().and_then(|key| key.expires_at);
-        self.metrics.holds(self.reader.name(), look.usable, expires_at);
+        self.metrics.holds(self.reader.name(), look.usable, held.as_deref());
         self.metrics.clock_is_off_by(self.clock.offset_millis());
         if look.ran_out {
             let next = self.note_plan();
@@ -293,6 +322,7 @@ impl Refresher {
     fn note_plan(&self) -> Option<Timestamp> {
         let next = self.planner.next_at();
         self.writer.note(|progress| progress.next_refresh_at = next);
+        self.metrics.planned(self.reader.name(), next);
         next
     }
 
@@ -300,8 +330,17 @@ impl Refresher {
         self.metrics.succeeded(self.reader.name(), now);
         self.writer.note(|progress| {
             progress.last_error = None;
+            progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// The server's id of the request, whatever becomes of the key it gave.
+fn request_id(fetched: &Result<Fetched, SourceError>) -> Option<String> {
+    match fetched {
+        Ok(fetched) => fetched.request_id.clone(),
+        Err(fault) => fault.request_id().map(str::to_owned),
     }
 }
 

@@ -91,6 +91,23 @@ pub fn unchanged_delay(
     pause.mul_f64(0.8 + 0.4 * spread)
 }
 
+/// When to ask a source again that changes its key when it likes: at `drawn_at`, the point drawn
+/// for the key that is held; from then on as [`unchanged_delay`] says; and before that too from time
+/// to time, since it may change a young key.
+#[must_use]
+pub fn poll_at(
+    now: Timestamp,
+    drawn_at: Option<Timestamp>,
+    remaining: Option<Duration>,
+    spread: f64,
+    settings: &RefreshSettings,
+) -> Timestamp {
+    match drawn_at {
+        Some(at) if at > now => at.min(now + settings.longest_poll.mul_f64(0.8 + 0.2 * spread)),
+        Some(_) | None => now + unchanged_delay(remaining, spread, settings),
+    }
+}
+
 /// "Full jitter": anything from nothing to a bound that doubles with each failure.
 fn full_jitter(base: Duration, count: u32, cap: Duration, spread: f64) -> Duration {
     let doublings = count.saturating_sub(1).min(30);
@@ -201,6 +218,26 @@ mod tests {
         assert_eq!(delay(Some(seconds(3600)), 1.0), seconds(72));
         assert_eq!(delay(Some(seconds(120)), 0.5), seconds(10));
         assert_eq!(delay(None, 0.5), seconds(60));
+    }
+
+    #[test]
+    fn a_source_that_changes_its_key_when_it_likes_is_polled_for_all_its_life() {
+        let settings = RefreshSettings::default();
+        for (drawn, left, spread, expected) in [
+            (Some(4000), 7200, 0.0, 480), // young: every ten minutes at the latest
+            (Some(4000), 7200, 1.0, 600),
+            (Some(4000), 3300, 0.5, 100), // the drawn point is nearer
+            (Some(4000), 3199, 0.0, 48),  // past it: every minute or so
+            (Some(4000), 2000, 1.0, 72),
+            (Some(4000), 120, 0.0, 8), // about to end
+            (Some(4000), 120, 1.0, 12),
+            (None, 3600, 0.5, 60),
+        ] {
+            let now = EPOCH + seconds(7200 - left);
+            let drawn_at = drawn.map(|at| EPOCH + seconds(at));
+            let at = poll_at(now, drawn_at, Some(seconds(left)), spread, &settings);
+            assert_eq!(at.since(now), seconds(expected), "{left} s left, drawn at {drawn:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,14 @@ use crate::{
 
 use super::settings_check::{self as check, SettingProblem};
 
-use super::{endpoint::Endpoint, refresh_settings::RefreshSettings};
+use super::{
+    endpoint::Endpoint,
+    identity_settings::{InstanceRoleSettings, WebIdentitySettings},
+    refresh_settings::RefreshSettings,
+    settings_local::ExecSettings,
+    source::{KeyFile, Remembered},
+    tags::Tag,
+};
 
 /// The region STS is told when none is configured; Tencent Cloud's SDKs hard-code the same.
 pub const DEFAULT_STS_REGION: &str = "ap-guangzhou";
@@ -44,8 +51,47 @@ impl KeySetSettings {
             SourceSettings::FederationToken(settings) => check::federation_token(settings),
             SourceSettings::AssumeRole(settings) => check::assume_role(settings),
             SourceSettings::Http(settings) => check::http(settings),
+            SourceSettings::WebIdentity(settings) => check::web_identity(settings),
+            SourceSettings::InstanceRole(settings) => check::instance_role(settings),
+            SourceSettings::File(_) => Vec::new(),
+            SourceSettings::Exec(settings) => settings.problems(),
         });
         problems
+    }
+
+    /// What will work, but is hardly meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let asked = match &self.source {
+            SourceSettings::FederationToken(settings) => settings.duration,
+            SourceSettings::AssumeRole(settings) => settings.duration,
+            SourceSettings::WebIdentity(settings) => settings.duration,
+            SourceSettings::Static(_)
+            | SourceSettings::Http(_)
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => return Vec::new(),
+        };
+        check::short_life(asked).into_iter().collect()
+    }
+
+    /// The key set that makes the calls of this one.
+    #[must_use]
+    pub fn via(&self) -> Option<&str> {
+        match &self.source {
+            SourceSettings::AssumeRole(AssumeRoleSettings {
+                parent: RoleParent::KeySet(name),
+                ..
+            }) => Some(name),
+            SourceSettings::AssumeRole(_)
+            | SourceSettings::Static(_)
+            | SourceSettings::FederationToken(_)
+            | SourceSettings::Http(_)
+            | SourceSettings::WebIdentity(_)
+            | SourceSettings::InstanceRole(_)
+            | SourceSettings::File(_)
+            | SourceSettings::Exec(_) => None,
+        }
     }
 }
 
@@ -57,10 +103,18 @@ pub enum SourceSettings {
     Static(StaticSettings),
     /// `GetFederationToken` with a permanent key.
     FederationToken(FederationTokenSettings),
-    /// `AssumeRole` with a permanent or temporary key.
+    /// `AssumeRole` with a permanent or temporary key, or with that of another key set.
     AssumeRole(AssumeRoleSettings),
     /// A home-made key server.
     Http(HttpSettings),
+    /// `AssumeRoleWithWebIdentity` with a token that the platform keeps in a file.
+    WebIdentity(WebIdentitySettings),
+    /// The instance metadata of a CVM.
+    InstanceRole(InstanceRoleSettings),
+    /// A file that somebody else keeps fresh.
+    File(KeyFile),
+    /// A command that prints a key.
+    Exec(ExecSettings),
 }
 
 impl SourceSettings {
@@ -72,6 +126,10 @@ impl SourceSettings {
             Self::FederationToken(_) => "federation-token",
             Self::AssumeRole(_) => "assume-role",
             Self::Http(_) => "http",
+            Self::WebIdentity(_) => "web-identity",
+            Self::InstanceRole(_) => "instance-role",
+            Self::File(_) => "file",
+            Self::Exec(_) => "exec",
         }
     }
 }
@@ -85,20 +143,22 @@ pub struct ParentKey {
     pub secret: Arc<SecretKey>,
     /// Token, if the key is a temporary one.
     pub token: Option<Arc<SessionToken>>,
+    /// Where it is read again; see [`ParentKey::standing_at`].
+    pub(super) place: Option<Arc<Remembered>>,
 }
 
 impl ParentKey {
     /// A key from its parts.
     #[must_use]
     pub fn new(id: SecretId, secret: SecretKey, token: Option<SessionToken>) -> Self {
-        Self { id, secret: Arc::new(secret), token: token.map(Arc::new) }
+        Self { id, secret: Arc::new(secret), token: token.map(Arc::new), place: None }
     }
 
     /// Whether the id has the look of a temporary key: longer than the 36 characters of a
     /// permanent one. Such a key without its token is refused by everything.
     #[must_use]
     pub fn looks_temporary(&self) -> bool {
-        self.id.as_str().len() > 36
+        self.id.looks_temporary()
     }
 }
 
@@ -154,7 +214,7 @@ pub struct AssumeRoleSettings {
     /// How to reach STS.
     pub sts: StsSettings,
     /// The key that asks, permanent or temporary.
-    pub parent: ParentKey,
+    pub parent: RoleParent,
     /// `qcs::cam::uin/<uin>:roleName/<name>` or `…:role/<id>`.
     pub role_arn: String,
     /// Shown in audit logs; stable over refreshes. Cut to 128, other characters replaced.
@@ -165,6 +225,23 @@ pub struct AssumeRoleSettings {
     pub policy: Option<String>,
     /// What the role's owner asks for besides the caller's identity.
     pub external_id: Option<String>,
+    /// Tags of the session; policies may ask for them.
+    pub tags: Vec<Tag>,
+}
+
+/// Whose key makes the call of an `assume-role` source.
+#[derive(Debug, Clone)]
+pub enum RoleParent {
+    /// A key that is given.
+    Key(ParentKey),
+    /// The key that the key set of this name holds at that time.
+    KeySet(String),
+}
+
+impl From<ParentKey> for RoleParent {
+    fn from(key: ParentKey) -> Self {
+        Self::Key(key)
+    }
 }
 
 /// How an `http` source asks.

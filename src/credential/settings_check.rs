@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{
+    identity_settings::{InstanceRoleSettings, WebIdentitySettings},
     refresh_settings::RefreshSettings,
-    settings::{AssumeRoleSettings, FederationTokenSettings, HttpSettings},
+    settings::{AssumeRoleSettings, FederationTokenSettings, HttpSettings, RoleParent},
+    tags,
 };
 
 /// One thing to mend in the settings of a key set.
@@ -51,6 +53,7 @@ pub(super) fn refresh(settings: &RefreshSettings) -> Vec<SettingProblem> {
         ("refresh.parent_pause_most", settings.parent_pause_most),
         ("refresh.unchanged_poll", settings.unchanged_poll),
         ("refresh.unchanged_poll_near_end", settings.unchanged_poll_near_end),
+        ("refresh.longest_poll", settings.longest_poll),
         ("refresh.wall_clock_tick", settings.wall_clock_tick),
     ] {
         if span.is_zero() {
@@ -75,12 +78,12 @@ pub(super) fn federation_token(settings: &FederationTokenSettings) -> Vec<Settin
     if settings.parent.token.is_some() {
         problems.push(problem(
             "parent",
-            "federation-token needs a permanent key, and this one has a token: use it as it is (static) or with assume-role",
+            "federation-token needs a permanent key: STS refuses one that has a token. Use it as it is (static) or with assume-role",
         ));
     } else if settings.parent.looks_temporary() {
         problems.push(temporary_without_token());
     }
-    problems.extend(duration(settings.duration, Duration::from_secs(129_600)));
+    problems.extend(federation_duration(settings.duration));
     problems.extend(policy(&settings.policy));
     problems.extend(sts_path(settings.sts.endpoint.has_path()));
     problems
@@ -88,16 +91,20 @@ pub(super) fn federation_token(settings: &FederationTokenSettings) -> Vec<Settin
 
 pub(super) fn assume_role(settings: &AssumeRoleSettings) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
-    if settings.parent.token.is_none() && settings.parent.looks_temporary() {
+    if let RoleParent::Key(key) = &settings.parent
+        && key.token.is_none()
+        && key.looks_temporary()
+    {
         problems.push(temporary_without_token());
     }
-    if !settings.role_arn.starts_with("qcs::cam::uin/") {
-        problems.push(problem(
-            "role_arn",
-            "must look like qcs::cam::uin/100000000001:roleName/NAME (CAM console, Roles)",
-        ));
+    problems.extend(role_arn(&settings.role_arn));
+    problems.extend(role_duration(settings.duration));
+    if settings.external_id.as_deref().is_some_and(|id| !is_external_id(id)) {
+        problems.push(problem("external_id", "must be 2 to 128 letters, digits and _+=,.@-:/"));
     }
-    problems.extend(duration(settings.duration, Duration::from_secs(43_200)));
+    if let Err(fault) = tags::check(&settings.tags) {
+        problems.push(problem("tags", fault.to_string()));
+    }
     if let Some(text) = &settings.policy {
         problems.extend(policy(text));
     }
@@ -117,6 +124,57 @@ pub(super) fn http(settings: &HttpSettings) -> Vec<SettingProblem> {
     problems
 }
 
+pub(super) fn web_identity(settings: &WebIdentitySettings) -> Vec<SettingProblem> {
+    let mut problems = Vec::new();
+    if settings.provider_id.is_empty() {
+        problems.push(problem("provider_id", "must name the identity provider in CAM"));
+    }
+    problems.extend(role_arn(&settings.role_arn));
+    problems.extend(role_duration(settings.duration));
+    problems.extend(sts_path(settings.sts.endpoint.has_path()));
+    problems
+}
+
+pub(super) fn instance_role(settings: &InstanceRoleSettings) -> Vec<SettingProblem> {
+    let unfit = settings.role.as_deref().is_some_and(|role| !is_role_name(role));
+    let problem = problem(
+        "role",
+        "must be the name of a role (not its arn): 1 to 128 letters, digits and _+=,.@-",
+    );
+    unfit.then_some(problem).into_iter().collect()
+}
+
+/// A name that CAM gives to a role and that can stand in a path.
+pub(super) fn is_role_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+    (1..=128).contains(&text.len()) && text.bytes().all(fits) && text.bytes().any(|b| b != b'.')
+}
+
+/// Keys so short-lived are renewed all the time, and nobody documents that STS gives them.
+pub(super) fn short_life(asked: Duration) -> Option<String> {
+    const LEAST: Duration = Duration::from_secs(300);
+    let shown = humantime::format_duration(asked);
+    (asked < LEAST).then(|| {
+        format!(
+            "duration {shown}: keys that live less than 5m hardly survive one outage; 2h is usual"
+        )
+    })
+}
+
+fn role_arn(arn: &str) -> Option<SettingProblem> {
+    (!arn.starts_with("qcs::cam::uin/")).then(|| {
+        problem(
+            "role_arn",
+            "must look like qcs::cam::uin/100000000001:roleName/NAME (CAM console, Roles)",
+        )
+    })
+}
+
+fn is_external_id(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-:/".contains(&b);
+    (2..=128).contains(&text.len()) && text.bytes().all(fits)
+}
+
 fn temporary_without_token() -> SettingProblem {
     problem(
         "parent",
@@ -124,10 +182,21 @@ fn temporary_without_token() -> SettingProblem {
     )
 }
 
-fn duration(asked: Duration, most: Duration) -> Option<SettingProblem> {
-    let shown = humantime::format_duration(most);
+// The limits of Tencent Cloud docs 1312/48195 and 1312/48197. That a key is a root account's cannot
+// be seen: STS says so when it is asked.
+fn federation_duration(asked: Duration) -> Option<SettingProblem> {
+    let whose = "36h, the most STS gives a federation token (2h with a root account's key)";
+    duration(asked, Duration::from_secs(129_600), whose)
+}
+
+fn role_duration(asked: Duration) -> Option<SettingProblem> {
+    let whose = "12h, the most STS gives a role's session (the role itself may allow less)";
+    duration(asked, Duration::from_secs(43_200), whose)
+}
+
+fn duration(asked: Duration, most: Duration, whose: &str) -> Option<SettingProblem> {
     (asked < Duration::from_secs(1) || asked > most)
-        .then(|| problem("duration", format!("must be between 1s and {shown}, STS's own limit")))
+        .then(|| problem("duration", format!("must be between 1s and {whose}")))
 }
 
 fn policy(text: &str) -> Option<SettingProblem> {

@@ -5,19 +5,40 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use crate::clock::Clock;
 
 use super::{
-    Credential, KeySetSettings, error::SourceError, offset::ServerTime, settings::SourceSettings,
+    Credential, KeyReader, KeySetSettings, chain,
+    error::SourceError,
+    offset::ServerTime,
+    settings::{RoleParent, SourceSettings},
+    settings_check::SettingProblem,
 };
 
 mod assume_role;
+mod exec;
 mod federation_token;
 mod fixed;
 mod http;
 mod http_client;
+mod instance_role;
+mod key_place;
+mod key_text;
+mod last_words;
 mod reply;
+mod small_files;
+mod stored;
 mod sts_client;
+mod token_file;
+mod watch;
+mod web_identity;
+
+pub(super) use key_place::Remembered;
+pub use key_place::{KeyFile, KeyPlace};
+pub use key_text::KeyFormat;
 
 /// An attempt under way. Dropping it gives it up.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, SourceError>> + Send + 'a>>;
+
+/// Completes when a source knows by itself that it has another key. Dropping it gives up waiting.
+pub type Changed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Something that gives keys when asked.
 ///
@@ -34,6 +55,12 @@ pub trait KeySource: Send + Sync {
         Renewal::AheadOfExpiry
     }
 
+    /// Completes when there is something new to fetch; for most sources never. The refresher waits
+    /// here between attempts, and drops and repeats the wait as it likes.
+    fn changed(&self) -> Changed<'_> {
+        Box::pin(std::future::pending())
+    }
+
     /// Deadline of one fetch. The source keeps finer ones of its own.
     fn deadline(&self) -> Duration;
 }
@@ -45,6 +72,9 @@ pub enum Renewal {
     AheadOfExpiry,
     /// There is only this key.
     Never,
+    /// The source has one key at a time and changes it when it likes: ask again and again. What it
+    /// gives is the key, even if the one before would live longer.
+    Polled,
 }
 
 /// A key, and what the server called the request that got it.
@@ -56,12 +86,30 @@ pub struct Fetched {
     pub request_id: Option<String>,
 }
 
-/// The source that `settings` describe.
-pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySource> {
+/// The source that `settings` describe. `parent` reads the key set that makes its calls.
+///
+/// # Errors
+/// If the settings name such a key set and there is no `parent`.
+pub(super) fn build(
+    settings: &KeySetSettings,
+    clock: &Clock,
+    parent: Option<KeyReader>,
+) -> Result<Box<dyn KeySource>, SettingProblem> {
     let refresh = &settings.refresh;
     let server_time = || Arc::new(ServerTime::new(clock.clone()));
-    match &settings.source {
-        SourceSettings::Static(fixed) => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
+    Ok(match &settings.source {
+        SourceSettings::Static(fixed) => match fixed.key.place() {
+            None => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
+            Some(place) => {
+                let (place, given) = (place.clone(), Some(fixed.key.clone()));
+                Box::new(stored::Stored::new("static", place, given, refresh, clock.clone()))
+            }
+        },
+        SourceSettings::File(file) => {
+            let place = KeyPlace::Whole(file.clone());
+            Box::new(stored::Stored::new("file", place, None, refresh, clock.clone()))
+        }
+        SourceSettings::Exec(command) => Box::new(exec::Exec::new(command.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
             Box::new(federation_token::FederationToken::new(
                 federation.clone(),
@@ -71,12 +119,27 @@ pub(super) fn build(settings: &KeySetSettings, clock: &Clock) -> Box<dyn KeySour
             ))
         }
         SourceSettings::AssumeRole(role) => {
-            Box::new(assume_role::AssumeRole::new(role.clone(), refresh, clock, server_time()))
+            let parent = match (&role.parent, parent) {
+                (RoleParent::Key(key), _) => assume_role::Parent::Key(key.clone()),
+                (RoleParent::KeySet(_), Some(keys)) => assume_role::Parent::KeySet(keys),
+                (RoleParent::KeySet(name), None) => return Err(chain::unknown(name)),
+            };
+            let (role, time) = (role.clone(), server_time());
+            Box::new(assume_role::AssumeRole::new(role, parent, refresh, clock, time))
         }
         SourceSettings::Http(server) => {
             Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))
         }
-    }
+        SourceSettings::WebIdentity(identity) => Box::new(web_identity::WebIdentity::new(
+            identity.clone(),
+            refresh,
+            clock,
+            server_time(),
+        )),
+        SourceSettings::InstanceRole(role) => {
+            Box::new(instance_role::InstanceRole::new(role.clone(), clock.clone()))
+        }
+    })
 }
 
 /// Whatever a source does, an attempt ends.

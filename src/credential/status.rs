@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-use super::{Credential, metrics::Outcome};
+use super::{Credential, error::RetryClass, metrics::Outcome};
 
 /// A snapshot of a key set, without any secret. Instants are RFC 3339 when serialised.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +32,15 @@ pub struct KeyStatus {
     pub next_refresh_at: Option<Timestamp>,
     /// What the last attempt failed with; `None` after a success.
     pub last_error: Option<String>,
+    /// When that attempt ended.
+    #[serde(serialize_with = "instant")]
+    pub last_error_at: Option<Timestamp>,
+    /// How that failure is retried: the value of the label `class`.
+    pub last_error_class: Option<&'static str>,
+    /// The server's id of the request that failed, if it gave one.
+    pub last_error_request_id: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
     /// When the last attempt succeeded.
     #[serde(serialize_with = "instant")]
     pub last_success_at: Option<Timestamp>,
@@ -75,12 +84,22 @@ fn instant<S: serde::Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok,
     }
 }
 
+/// What the last attempt failed with.
+#[derive(Debug)]
+pub(super) struct LastError {
+    pub(super) text: String,
+    pub(super) at: Timestamp,
+    pub(super) class: RetryClass,
+    pub(super) request_id: Option<String>,
+}
+
 /// What the refresher writes down as it goes.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) source: &'static str,
     pub(super) next_refresh_at: Option<Timestamp>,
-    pub(super) last_error: Option<String>,
+    pub(super) last_error: Option<LastError>,
+    pub(super) failures: u32,
     pub(super) last_success_at: Option<Timestamp>,
     pub(super) forced_refreshes: u64,
     pub(super) refreshes: RefreshCounts,
@@ -93,6 +112,7 @@ impl Progress {
         held: Option<&Credential>,
         now: Timestamp,
     ) -> KeyStatus {
+        let last_error = self.last_error.as_ref();
         KeyStatus {
             name: name.to_owned(),
             source: self.source,
@@ -105,7 +125,11 @@ impl Progress {
                 .as_ref()
                 .map(Duration::as_secs),
             next_refresh_at: self.next_refresh_at,
-            last_error: self.last_error.clone(),
+            last_error: last_error.map(|error| error.text.clone()),
+            last_error_at: last_error.map(|error| error.at),
+            last_error_class: last_error.map(|error| error.class.label()),
+            last_error_request_id: last_error.and_then(|error| error.request_id.clone()),
+            failures: self.failures,
             last_success_at: self.last_success_at,
             swaps: self.refreshes.swapped,
             forced_refreshes: self.forced_refreshes,

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    secret::SecretId,
+};
 
 use super::{
     Credential, KeyStatus,
@@ -158,6 +161,28 @@ impl KeyReader {
             Ok(credential) => Ok(credential),
             Err(_elapsed) => self.current(self.shared.clock.now()),
         }
+    }
+
+    /// Waits until a usable key other than the one of this id is there; `None` when `patience` is
+    /// over. Cancel-safe.
+    pub(super) async fn other_than(
+        &self,
+        id: &SecretId,
+        patience: Duration,
+    ) -> Option<Arc<Credential>> {
+        let mut swaps = self.shared.swaps.subscribe();
+        let published = async {
+            loop {
+                let current = self.current(self.shared.clock.now()).ok();
+                if let Some(other) = current.filter(|key| key.id != *id) {
+                    return other;
+                }
+                if swaps.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::time::timeout(patience, published).await.ok()
     }
 
     /// The key before the current one, while it lives and is still kept as a fallback. Wait-free.
@@ -314,7 +339,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{SecretId, SecretKey, SessionToken};
+    use crate::secret::{SecretKey, SessionToken};
 
     const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 

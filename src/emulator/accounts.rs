@@ -1,6 +1,7 @@
 //! Who exists: permanent keys, roles, web identities, and the temporary keys issued to them.
 
 mod random;
+mod role_use;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -222,6 +223,10 @@ struct Known {
     strict: bool,
     expired_key_answer: ExpiredKeyAnswer,
     key_server: KeyServerRules,
+    /// Arns of the roles bound to the instance; `None`: the first role.
+    instance_roles: Option<Vec<String>>,
+    /// Tags of sessions, by the id of their key.
+    session_tags: HashMap<String, Vec<(String, String)>>,
 }
 
 impl Default for Known {
@@ -238,6 +243,8 @@ impl Default for Known {
             strict: true,
             expired_key_answer: ExpiredKeyAnswer::default(),
             key_server: KeyServerRules::default(),
+            instance_roles: None,
+            session_tags: HashMap::new(),
         }
     }
 }
@@ -301,12 +308,6 @@ impl Accounts {
     #[must_use]
     pub fn account_of(&self, uin: &str) -> Option<Account> {
         self.lock().permanent.values().find(|account| account.uin == uin).cloned()
-    }
-
-    /// The role with the smallest arn: the one the instance metadata shows.
-    #[must_use]
-    pub fn first_role(&self) -> Option<Role> {
-        self.lock().roles.values().min_by(|a, b| a.arn.cmp(&b.arn)).cloned()
     }
 
     /// The key of this id, unless it is unknown or revoked. A temporary key is found for an hour

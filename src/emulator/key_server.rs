@@ -5,8 +5,8 @@
 //! E Vault, F tccli's file, G an AWS credential process. A POST body may be a JSON array of
 //! `{action, bucket, region, prefix}`, as the SDK's scope demo takes it.
 //!
-//! `/latest/meta-data/cam/security-credentials/` (also without `latest/`) lists the role, and the
-//! role's name below it answers its key. As on an instance, the key stays the same until it has
+//! `/latest/meta-data/cam/security-credentials/` (also without `latest/`) lists the bound role, and its
+//! name below it answers its key. As on an instance, the key stays the same until it has
 //! lived for half its life.
 
 use std::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    accounts::{Account, Accounts, Grant, Subject, TemporaryKey},
+    accounts::{Account, Accounts, Grant, Role, Subject, TemporaryKey},
     faults::{Fault, Faults, Service},
     policy::Policy,
     seen::{SeenLog, SeenRequest},
@@ -38,7 +38,7 @@ const METADATA_PATHS: [&str; 2] =
     ["/latest/meta-data/cam/security-credentials/", "/meta-data/cam/security-credentials/"];
 
 /// Starts the key server and the metadata on `bind` (port 0: any); they end with `shutdown`. Keys
-/// belong to the first of the accounts; the metadata's role is the first role.
+/// belong to the first of the accounts; the metadata's role is the bound one.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -121,27 +121,22 @@ impl KeyServer {
         }
         let below = METADATA_PATHS.iter().find_map(|prefix| path.strip_prefix(prefix));
         let not_found = (StatusCode::NOT_FOUND, "NotFound");
-        let role = below.and(self.accounts.first_role()).ok_or(not_found)?;
-        let name = role.arn.rsplit('/').next().unwrap_or_default();
+        let below = below.ok_or(not_found)?;
+        let roles = self.accounts.instance_roles();
         if request.method() != Method::GET {
             return Err((StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"));
         }
-        match below {
-            Some("") => Ok(Answer {
-                status: StatusCode::OK,
-                content_type: "text/plain",
-                body: name.to_owned(),
-                now_unix,
-            }),
-            Some(asked) if asked == name => {
-                let session =
-                    Subject::RoleSession { arn: role.arn.clone(), session: "instance".to_owned() };
-                let key = self.metadata_key(session, role.policy.clone(), now_unix)?;
-                let body = Shape::C.write(&Shown::of(&key, fault));
-                Ok(serve::json(StatusCode::OK, &without_key(body, fault), now_unix))
-            }
-            Some(_) | None => Err(not_found),
+        let name = |role: &Role| role.arn.rsplit('/').next().unwrap_or_default().to_owned();
+        if below.is_empty() && !roles.is_empty() {
+            let body = roles.iter().map(name).collect::<Vec<_>>().join("\n");
+            let (status, content_type) = (StatusCode::OK, "text/plain");
+            return Ok(Answer { status, content_type, body, now_unix });
         }
+        let role = roles.into_iter().find(|role| name(role) == below).ok_or(not_found)?;
+        let session = Subject::RoleSession { arn: role.arn, session: "instance".to_owned() };
+        let key = self.metadata_key(session, role.policy, now_unix)?;
+        let body = Shape::C.write(&Shown::of(&key, fault));
+        Ok(serve::json(StatusCode::OK, &without_key(body, fault), now_unix))
     }
 
     fn check_bearer(&self, request: &WholeRequest) -> Result<(), Refusal> {

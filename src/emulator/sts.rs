@@ -180,6 +180,7 @@ impl Sts {
             let message = "The role wants another ExternalId.";
             return Err(ApiError::new("UnauthorizedOperation", message));
         }
+        let tags = asked.tags()?;
         let narrowing = asked.text("Policy")?.map(read_policy).transpose()?;
         let policy = match (role.policy, narrowing) {
             (Some(role), Some(narrowing)) => Some(role.narrowed_by(&narrowing)),
@@ -192,7 +193,9 @@ impl Sts {
             duration: asked.duration(7200, role.longest_session.min(LONGEST_ROLE_SESSION))?,
             subject: Subject::RoleSession { arn: role.arn, session: session.to_owned() },
         };
-        Ok(credentials(&self.accounts.issue(grant, now_unix), true, fault))
+        let key = self.accounts.issue(grant, now_unix);
+        self.accounts.tag_session(&key.secret_id, tags);
+        Ok(credentials(&key, true, fault))
     }
 
     fn assume_role_with_web_identity(
@@ -407,6 +410,31 @@ impl Parameters {
         }
         let message = format!("{name} must be 2 to 128 of letters, digits and {extra}");
         Err(ApiError::new("InvalidParameter.ParamError", message))
+    }
+
+    /// At most 50 of `{"Key": …, "Value": …}`, no key twice.
+    fn tags(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let refused = |message: &str| ApiError::new("InvalidParameter.ParamError", message);
+        let listed = match self.0.get("Tags") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(listed) => listed.as_array().ok_or_else(|| refused("Tags must be a list."))?,
+        };
+        let text = |tag: &Value, name: &str, longest: usize| {
+            let text = tag.get(name).and_then(Value::as_str)?;
+            (text.chars().count() <= longest).then(|| text.to_owned())
+        };
+        let mut tags: Vec<(String, String)> = Vec::new();
+        for tag in listed {
+            let key = text(tag, "Key", 128).filter(|key| !key.is_empty());
+            let (Some(key), Some(value)) = (key, text(tag, "Value", 256)) else {
+                return Err(refused("A tag has no Key or Value, or one that is too long."));
+            };
+            if tags.iter().any(|(known, _)| *known == key) {
+                return Err(refused("A tag's Key is there twice."));
+            }
+            tags.push((key, value));
+        }
+        if tags.len() > 50 { Err(refused("More than 50 tags.")) } else { Ok(tags) }
     }
 
     fn duration(&self, default: u64, longest: u64) -> Result<u64, ApiError> {

@@ -78,14 +78,44 @@ def test_the_sidecar_has_no_privilege_and_writes_nothing():
     assert proxy["resources"]["limits"].keys() == {"memory"}
 
 
-def test_the_config_in_the_config_map_is_understood_by_the_product(binary, tmp_path):
-    text = sidecar()["ConfigMap"]["data"]["config.toml"]
-    for name in ("secret-id", "secret-key"):
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+
+
+def config_maps():
+    for manifest in MANIFESTS:
+        for document in yaml.safe_load_all(manifest.read_text()):
+            if document["kind"] == "ConfigMap":
+                yield pytest.param(document["data"]["config.toml"], id=manifest.stem)
+
+
+@pytest.mark.parametrize("text", config_maps())
+def test_the_config_in_each_config_map_is_understood_by_the_product(binary, tmp_path, text):
+    for name in ("secret-id", "secret-key", "token"):
         (tmp_path / name).write_text("AKIDdeploydeploydeploydeploydeploy00\n")
     config = tmp_path / "config.toml"
     config.write_text(text.replace("/run/secrets/cos/", f"{tmp_path}/"))
-    said = run(binary, "check", "--config", config, env={})
-    assert "examplebucket-1250000000" in said and "federation-token" in said
+    # What the webhook of TKE gives to a container.
+    webhook = {
+        "TKE_REGION": "ap-guangzhou", "TKE_PROVIDER_ID": "cls-example",
+        "TKE_ROLE_ARN": "qcs::cam::uin/100000000001:roleName/pod", "TKE_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    said = run(binary, "check", "--config", config, env=webhook)
+    for source in re.findall(r'^source = "(.*)"$', text, re.M):
+        assert source in said, said
+
+
+def test_no_container_of_ours_has_more_rights_than_it_needs():
+    for manifest in MANIFESTS:
+        for document in yaml.safe_load_all(manifest.read_text()):
+            if document["kind"] not in ("Deployment", "DaemonSet"):
+                continue
+            pod = document["spec"]["template"]["spec"]
+            assert pod["automountServiceAccountToken"] is False, manifest
+            for container in pod.get("initContainers", []) + pod["containers"]:
+                if container["name"] == "cos-auth-proxy":
+                    context = container["securityContext"]
+                    assert context["runAsUser"] == 65532 and context["readOnlyRootFilesystem"], manifest
+                    assert context["capabilities"] == {"drop": ["ALL"]}, manifest
 
 
 def test_the_unit_is_accepted_by_systemd_and_well_hardened(binary, tmp_path):

@@ -12,7 +12,8 @@ use std::{
 
 use cos_auth_proxy::{
     control::{
-        Control, ControlActions, ControlError, ControlSettings, KeyStatus, Status, UnknownKeys,
+        Control, ControlActions, ControlError, ControlSettings, KeyStatus, RefreshOutcome,
+        Refreshed, Status, UnknownKeys,
     },
     server::ListenAddress,
 };
@@ -22,6 +23,8 @@ use crate::running::{Answer, Running, exchange};
 /// What control did.
 #[derive(Debug, Default)]
 struct Orders {
+    /// What becomes of the next refreshes; `Swapped` when there is none.
+    outcomes: Mutex<Vec<Refreshed>>,
     refreshed: Mutex<Vec<Option<String>>>,
     quits: AtomicUsize,
     levels: Mutex<Vec<String>>,
@@ -37,7 +40,8 @@ impl Orders {
                     return Err(UnknownKeys { name: name.unwrap_or_default().to_owned(), known });
                 }
                 refresh.refreshed.lock().unwrap().push(name.map(str::to_owned));
-                Ok(vec!["default".to_owned()])
+                let outcomes = std::mem::take(&mut *refresh.outcomes.lock().unwrap());
+                Ok(Box::pin(async move { outcomes.into_iter().map(outcome).collect() }))
             }),
             quit: Box::new(move || {
                 quit.quits.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +74,16 @@ impl Orders {
     }
 }
 
+fn outcome(outcome: Refreshed) -> RefreshOutcome {
+    let keys = KeyStatus {
+        name: "default".to_owned(),
+        secret_id: Some("AKIDexam".to_owned()),
+        ..KeyStatus::default()
+    };
+    let error = (outcome == Refreshed::Failed).then(|| "sts says no (request r-1)".to_owned());
+    RefreshOutcome { outcome, error, keys }
+}
+
 fn control(orders: &Arc<Orders>) -> Running {
     let actions = orders.actions();
     Running::start(move |listener, shutdown| Control::new(actions).serve(listener, shutdown))
@@ -79,9 +93,12 @@ fn control(orders: &Arc<Orders>) -> Running {
 fn orders_are_carried_out_and_answered() {
     let orders = Arc::new(Orders::default());
     let control = control(&orders);
+    orders.outcomes.lock().unwrap().push(Refreshed::Swapped);
     let refresh = control.order("POST /refresh", "");
-    assert_eq!((refresh.status, &refresh.json()["refreshing"][0]), (202, &"default".into()));
-    assert_eq!(control.order("POST /refresh?keys=default", "").status, 202);
+    assert_eq!((refresh.status, &refresh.json()["keys"][0]["name"]), (200, &"default".into()));
+    assert_eq!(refresh.json()["keys"][0]["outcome"], "swapped");
+    assert_eq!(refresh.json()["keys"][0]["secret_id"], "AKIDexam");
+    assert_eq!(control.order("POST /refresh?keys=default", "").status, 200);
     assert_eq!(*orders.refreshed.lock().unwrap(), [None, Some("default".to_owned())]);
     let unknown = control.order("POST /refresh?keys=other", "");
     assert_eq!(unknown.status, 404);
@@ -104,6 +121,28 @@ fn orders_are_carried_out_and_answered() {
 
     assert_eq!(control.order("POST /quit", "").status, 202);
     assert_eq!(orders.quits.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn the_status_of_a_refresh_is_that_of_its_worst_outcome() {
+    use Refreshed::{Failed, Limited, Pending, Swapped, Unchanged};
+    let orders = Arc::new(Orders::default());
+    let control = control(&orders);
+    for (outcomes, expected) in [
+        (vec![Swapped, Unchanged], 200),
+        (vec![Swapped, Pending], 202),
+        (vec![Pending, Limited], 429),
+        (vec![Limited, Failed, Swapped], 502),
+    ] {
+        let count = outcomes.len();
+        *orders.outcomes.lock().unwrap() = outcomes;
+        let answer = control.order("POST /refresh", "");
+        assert_eq!(answer.status, expected);
+        let told = answer.json()["keys"].as_array().unwrap().clone();
+        assert_eq!(told.len(), count, "each key set is told");
+        let failed = told.iter().find(|keys| keys["outcome"] == "failed");
+        assert!(failed.is_none_or(|keys| keys["error"] == "sts says no (request r-1)"));
+    }
 }
 
 #[test]

@@ -50,16 +50,23 @@ async fn scrape() -> String {
         }
     }
     let metrics = KeyMetrics::register(registry.room());
-    let (refresher, reader, _handle) = Refresher::new(
-        "default",
-        Scripted::boxed(true),
-        RefreshSettings::default(),
-        Clock::system(),
-        metrics,
-        fastrand::Rng::with_seed(1),
-    );
     let shutdown = Shutdown::new();
-    shutdown.spawn("key refresher", refresher.run(shutdown.clone()));
+    let start = |name: &str, works: bool| {
+        let (refresher, reader, handle) = Refresher::new(
+            name,
+            Scripted::boxed(works),
+            RefreshSettings::default(),
+            Clock::system(),
+            metrics.clone(),
+            fastrand::Rng::with_seed(1),
+        );
+        shutdown.spawn("key refresher", refresher.run(shutdown.clone()));
+        (reader, handle)
+    };
+    let (reader, handle) = start("default", true);
+    let (_, failing) = start("failing", false);
+    handle.refresh_now().await.unwrap();
+    failing.refresh_now().await.unwrap_err();
     let held = reader.wait(Duration::from_secs(20)).await.unwrap();
     reader.report_rejected(&held, "InvalidAccessKeyId");
     reader.report_rejected(&key("AKIDother", None), "SomethingNew");

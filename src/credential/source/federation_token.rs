@@ -55,7 +55,7 @@ impl KeySource for FederationToken {
     }
 
     fn fetch(&self) -> Fetching<'_> {
-        Box::pin(self.client.ask(&self.question, &self.parent))
+        Box::pin(self.client.ask_with(&self.question, &self.parent))
     }
 
     fn deadline(&self) -> Duration {

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    clock::Clock,
-    credential::{Credential, settings::StaticSettings},
+    clock::{Clock, Timestamp},
+    credential::{
+        Credential,
+        settings::{ParentKey, StaticSettings},
+    },
     secret::{BadSecret, SecretKey, SessionToken},
 };
 
@@ -19,19 +22,28 @@ impl Fixed {
     pub(super) fn new(settings: StaticSettings, clock: Clock) -> Self {
         Self { settings, clock }
     }
+}
 
-    fn credential(&self) -> Result<Credential, BadSecret> {
-        let key = &self.settings.key;
-        let token =
-            key.token.as_ref().map(|token| SessionToken::new(token.expose())).transpose()?;
+/// A credential of its own with the parts of `key`.
+pub(super) fn copy(
+    key: &ParentKey,
+    expires_at: Option<Timestamp>,
+    received_at: Timestamp,
+) -> Result<Credential, SourceError> {
+    let copied = || -> Result<Credential, BadSecret> {
+        let token = key.token.as_ref().map(|token| SessionToken::new(token.expose()));
         Ok(Credential {
             id: key.id.clone(),
             secret: SecretKey::new(key.secret.expose())?,
-            token,
-            expires_at: self.settings.expires_at,
-            received_at: self.clock.now(),
+            token: token.transpose()?,
+            expires_at,
+            received_at,
         })
-    }
+    };
+    copied().map_err(|fault| SourceError::Unreadable {
+        endpoint: "the configured key".to_owned(),
+        fault: format!("it {fault}"),
+    })
 }
 
 impl KeySource for Fixed {
@@ -40,13 +52,8 @@ impl KeySource for Fixed {
     }
 
     fn fetch(&self) -> Fetching<'_> {
-        let fetched = self
-            .credential()
-            .map(|credential| Fetched { credential, request_id: None })
-            .map_err(|fault| SourceError::Unreadable {
-                endpoint: "the configured key".to_owned(),
-                fault: format!("it {fault}"),
-            });
+        let fetched = copy(&self.settings.key, self.settings.expires_at, self.clock.now())
+            .map(|credential| Fetched { credential, request_id: None });
         Box::pin(std::future::ready(fetched))
     }
 

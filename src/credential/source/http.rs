@@ -15,10 +15,9 @@ use crate::{
         error::SourceError,
         settings::{HttpMethod, HttpSettings},
     },
-    secret::SessionToken,
 };
 
-use super::{Fetched, Fetching, KeySource, http_client::HttpClient, reply};
+use super::{Fetched, Fetching, KeySource, http_client::HttpClient, reply, token_file};
 
 pub(super) struct HttpSource {
     client: HttpClient,
@@ -67,15 +66,13 @@ impl HttpSource {
     }
 }
 
-/// Read for each request: projected tokens rotate.
 async fn bearer(path: &std::path::Path) -> Result<HeaderValue, SourceError> {
-    let refused = |fault: String| SourceError::File { path: path.display().to_string(), fault };
-    let text = tokio::fs::read_to_string(path).await.map(Zeroizing::new);
-    let text = text.map_err(|fault| refused(fault.to_string()))?;
-    let token = SessionToken::new(&text).map_err(|fault| refused(format!("the token {fault}")))?;
+    let token = token_file::read(path).await?;
     let value = Zeroizing::new(format!("Bearer {}", token.expose()));
-    let mut value = HeaderValue::from_str(&value)
-        .map_err(|_impossible| refused("the token cannot stand in a header".to_owned()))?;
+    let mut value = HeaderValue::from_str(&value).map_err(|_impossible| SourceError::File {
+        path: path.display().to_string(),
+        fault: "the token cannot stand in a header".to_owned(),
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -34,7 +34,11 @@ pub(super) enum ReplyError {
 
 impl ReplyError {
     pub(super) fn from(self, endpoint: &Endpoint) -> SourceError {
-        let endpoint = endpoint.to_string();
+        self.of(endpoint.to_string())
+    }
+
+    /// The answer came from `endpoint`, or from a program.
+    pub(super) fn of(self, endpoint: String) -> SourceError {
         match self {
             Self::Failed { code, request_id, names_region: _ } => SourceError::Refused {
                 endpoint,
@@ -52,6 +56,20 @@ impl ReplyError {
 /// Reads `body`, which came at `now`. Id, secret and token come from one object, so that a key is
 /// never put together from two; a key without a token or an expiry is refused.
 pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Fetched, ReplyError> {
+    read(body, now, None)
+}
+
+/// The same for a file or a command of this machine, written at `written_at`: there a key may be
+/// permanent, or its end unknown. An end that is there must be readable all the same.
+pub(super) fn parse_local(
+    body: &[u8],
+    now: Timestamp,
+    written_at: Timestamp,
+) -> Result<Fetched, ReplyError> {
+    read(body, now, Some(written_at))
+}
+
+fn read(body: &[u8], now: Timestamp, written_at: Option<Timestamp>) -> Result<Fetched, ReplyError> {
     let json = serde_json::from_slice::<Value>(body)
         .map(Wiped)
         .map_err(|fault| ReplyError::NotJson { line: fault.line(), column: fault.column() })?;
@@ -71,30 +89,61 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Fetched, ReplyError> 
     let object = path.last().copied().ok_or(ReplyError::NotObject)?;
     let id = part(object, &ID, "secret id")?;
     let secret = part(object, &SECRET, "secret key")?;
-    let token = part(object, &TOKEN, "session token")?;
-    let expires_at = expiry(path, now)
-        .filter(|at| at.unix_seconds() <= LAST_SECOND)
-        .ok_or(ReplyError::Missing { what: "expiry that can be read" })?;
-    let credential = Credential {
-        id: SecretId::new(id).map_err(|fault| ReplyError::Bad { what: "secret id", fault })?,
-        secret: SecretKey::new(secret)
-            .map_err(|fault| ReplyError::Bad { what: "secret key", fault })?,
-        token: Some(
-            SessionToken::new(token)
-                .map_err(|fault| ReplyError::Bad { what: "session token", fault })?,
-        ),
-        expires_at: Some(expires_at),
-        received_at: now,
+    let is_local = written_at.is_some();
+    let token = match text(object, &TOKEN) {
+        None if is_local && !says(&[object], &TOKEN) => None,
+        None => return Err(ReplyError::Missing { what: "session token" }),
+        token => token,
     };
+    // The lease of a permanent key is renewed, not ended.
+    let leased_at = token.map(|_temporary| written_at.unwrap_or(now));
+    let expires_at = expiry(path, leased_at)
+        .filter(|at| at.unix_seconds() <= LAST_SECOND)
+        .filter(|at| !is_local || at.unix_seconds() > 0);
+    if expires_at.is_none() && !(is_local && !says(path, &EXPIRY)) {
+        return Err(ReplyError::Missing { what: "expiry that can be read" });
+    }
+    let credential = checked(id, secret, token, expires_at, now)?;
     Ok(Fetched { credential, request_id })
+}
+
+/// A key from its texts. A temporary key without its token is refused.
+pub(super) fn checked(
+    id: &str,
+    secret: &str,
+    token: Option<&str>,
+    expires_at: Option<Timestamp>,
+    received_at: Timestamp,
+) -> Result<Credential, ReplyError> {
+    let bad = |what| move |fault| ReplyError::Bad { what, fault };
+    let id = SecretId::new(id).map_err(bad("secret id"))?;
+    let secret = SecretKey::new(secret).map_err(bad("secret key"))?;
+    let token = token.map(SessionToken::new).transpose().map_err(bad("session token"))?;
+    if token.is_none() && id.looks_temporary() {
+        return Err(ReplyError::Missing {
+            what: "session token, and its secret id is that of a temporary key",
+        });
+    }
+    Ok(Credential { id, secret, token, expires_at, received_at })
+}
+
+/// Whether any of these fields stands there with something in it.
+fn says(path: &[&Object], names: &[&str]) -> bool {
+    path.iter().flat_map(|object| values(object, names)).any(|value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Number(number) => number.as_u64() != Some(0),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => true,
+    })
 }
 
 /// The last second of the year 9999: nothing later can be written as a date.
 const LAST_SECOND: u64 = 253_402_300_799;
-const ID: [&str; 3] = ["tmpsecretid", "secretid", "accesskeyid"];
-const SECRET: [&str; 3] = ["tmpsecretkey", "secretkey", "secretaccesskey"];
-const TOKEN: [&str; 4] = ["sessiontoken", "token", "securitytoken", "xcossecuritytoken"];
-const EXPIRY: [&str; 5] = ["expiredtime", "expiretime", "expiresat", "expiration", "expiry"];
+pub(super) const ID: [&str; 3] = ["tmpsecretid", "secretid", "accesskeyid"];
+pub(super) const SECRET: [&str; 3] = ["tmpsecretkey", "secretkey", "secretaccesskey"];
+pub(super) const TOKEN: [&str; 4] = ["sessiontoken", "token", "securitytoken", "xcossecuritytoken"];
+pub(super) const EXPIRY: [&str; 5] =
+    ["expiredtime", "expiretime", "expiresat", "expiration", "expiry"];
 const WRAPPERS: [&str; 4] = ["response", "data", "result", "credentials"];
 
 type Object = Map<String, Value>;
@@ -144,12 +193,12 @@ fn values<'a>(object: &'a Object, names: &[&str]) -> impl Iterator<Item = &'a Va
     })
 }
 
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The end of the key: whole seconds, milliseconds, RFC 3339, a lease; the nearest object first.
-fn expiry(path: &[&Object], now: Timestamp) -> Option<Timestamp> {
+fn expiry(path: &[&Object], leased_at: Option<Timestamp>) -> Option<Timestamp> {
     let found = path.iter().rev().find_map(|object| {
         let instants = || values(object, &EXPIRY);
         instants()
@@ -159,8 +208,8 @@ fn expiry(path: &[&Object], now: Timestamp) -> Option<Timestamp> {
     });
     found.or_else(|| {
         path.iter().rev().find_map(|object| {
-            let lease = values(object, &["leaseduration"]).find_map(number)?;
-            (lease > 0).then(|| now + Duration::from_secs(lease))
+            let lease = values(object, &["leaseduration"]).find_map(number).filter(|l| *l > 0)?;
+            Some(leased_at? + Duration::from_secs(lease))
         })
     })
 }
@@ -187,6 +236,12 @@ fn instant_of_number(number: u64) -> Timestamp {
     } else {
         Timestamp::from_unix_seconds(number)
     }
+}
+
+/// The end of a key as text: whole seconds, milliseconds, RFC 3339.
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
+    let number = text.trim().parse().ok().map(instant_of_number);
+    number.or_else(|| instant_of_text(text)).filter(|at| at.unix_seconds() <= LAST_SECOND)
 }
 
 /// RFC 3339 with `Z`, an offset, or nothing (read as UTC).

@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use crate::{
     clock::Clock,
     credential::{
-        RefreshSettings,
+        Credential, RefreshSettings,
         error::{RetryClass, SourceError},
         offset::ServerTime,
         settings::{DEFAULT_STS_REGION, ParentKey, StsSettings},
     },
+    secret::{SecretId, SecretKey, SessionToken},
     sign::tc3,
 };
 
@@ -38,6 +39,27 @@ pub(super) struct Question {
     pub(super) parameters: Map<String, Value>,
     /// The life to ask for.
     pub(super) duration: Duration,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy)]
+pub(super) enum Caller<'a> {
+    /// Its key signs.
+    Key { id: &'a SecretId, secret: &'a SecretKey, token: Option<&'a SessionToken> },
+    /// The parameters prove who asks: nothing is signed, and no token goes along.
+    Unsigned,
+}
+
+impl<'a> From<&'a ParentKey> for Caller<'a> {
+    fn from(key: &'a ParentKey) -> Self {
+        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_deref() }
+    }
+}
+
+impl<'a> From<&'a Credential> for Caller<'a> {
+    fn from(key: &'a Credential) -> Self {
+        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_ref() }
+    }
 }
 
 /// Calls one STS endpoint.
@@ -64,17 +86,27 @@ impl StsClient {
         Self { http, region: settings.region.clone(), clock: clock.clone(), server_time }
     }
 
+    /// Asks with a configured key, as it stands in its files at this moment.
+    pub(super) async fn ask_with(
+        &self,
+        question: &Question,
+        key: &ParentKey,
+    ) -> Result<Fetched, SourceError> {
+        let key = key.as_it_stands(&self.clock).await;
+        self.ask(question, (&key).into()).await
+    }
+
     /// Asks for a key. A duration above what the role allows is halved, and a region that STS does
     /// not know is replaced by the one the SDKs use, each with a warning.
     pub(super) async fn ask(
         &self,
         question: &Question,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Fetched, SourceError> {
         let mut seconds = question.duration.as_secs();
         let mut region = self.region.as_str();
         loop {
-            let fault = match self.ask_once(question, seconds, region, parent).await? {
+            let fault = match self.ask_once(question, seconds, region, caller).await? {
                 Ok(fetched) => return Ok(fetched),
                 Err(fault) => fault,
             };
@@ -85,7 +117,7 @@ impl StsClient {
                     let shorter = (seconds / 2).max(MODEST_DURATION);
                     tracing::warn!(
                         target: "cos_auth_proxy::keys", asked_seconds = seconds, now_asking_seconds = shorter,
-                        "STS does not give keys that live so long; lower duration"
+                        "STS does not give keys that live so long; lower duration (the most is 2h with a root account's key, for a role what the role allows)"
                     );
                     seconds = shorter;
                 }
@@ -113,13 +145,13 @@ impl StsClient {
         question: &Question,
         seconds: u64,
         region: &str,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Result<Fetched, ReplyError>, SourceError> {
         let mut parameters = question.parameters.clone();
         parameters.insert("DurationSeconds".to_owned(), seconds.into());
         let body = Value::Object(parameters).to_string();
         let asked_at = self.clock.local_now();
-        let answer = self.http.call(self.request(question.action, region, body, parent)?).await?;
+        let answer = self.http.call(self.request(question.action, region, body, caller)?).await?;
         let answered_at = self.clock.local_now();
         // The server wrote its date somewhere between the two.
         let midway = asked_at + answered_at.since(asked_at) / 2;
@@ -145,7 +177,7 @@ impl StsClient {
         action: &'static str,
         region: &str,
         body: String,
-        parent: &ParentKey,
+        caller: Caller<'_>,
     ) -> Result<Request, SourceError> {
         let endpoint = &self.http.endpoint;
         let host = endpoint.host_header();
@@ -159,9 +191,16 @@ impl StsClient {
             at,
             service: "sts",
         };
-        let mut authorization = self.value(&tc3::authorize(&parent.id, &parent.secret, &call))?;
-        authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
+        let authorization = match caller {
+            Caller::Unsigned => HeaderValue::from_static("SKIP"),
+            Caller::Key { id, secret, token } => {
+                if let Some(token) = token {
+                    headers.insert(header("x-tc-token"), self.secret_value(token.expose())?);
+                }
+                self.secret_value(&tc3::authorize(id, secret, &call))?
+            }
+        };
         headers.insert(HOST, self.value(&host)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         headers.insert(AUTHORIZATION, authorization);
@@ -170,15 +209,16 @@ impl StsClient {
         headers.insert(header("x-tc-timestamp"), at.unix_seconds().into());
         headers.insert(header("x-tc-region"), self.value(region)?);
         headers.insert(header("x-tc-language"), HeaderValue::from_static("en-US"));
-        if let Some(token) = &parent.token {
-            let mut token = self.value(token.expose())?;
-            token.set_sensitive(true);
-            headers.insert(header("x-tc-token"), token);
-        }
         let mut request = Request::new(Method::POST, endpoint.url());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
         Ok(request)
+    }
+
+    fn secret_value(&self, text: &str) -> Result<HeaderValue, SourceError> {
+        let mut value = self.value(text)?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 
     fn value(&self, text: &str) -> Result<HeaderValue, SourceError> {
