@@ -37,7 +37,7 @@ mod sync;
 mod sync;
 mod tags;
 
-pub use accept::Refusal;
+pub use accept::{Refusal, Verdict, judge};
 pub use chain::{Link, chain_problems};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};

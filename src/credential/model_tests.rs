@@ -51,8 +51,8 @@ fn in_every_order(usual: Stops, thorough: Stops, test: impl Fn() + Send + Sync +
     let _in_a_model = InAModel::begin();
     let mut builder = Builder::new();
     builder.preemption_bound = match if thoroughly { thorough } else { usual } {
-        Stops::AtMost(stops) => Some(stops),
-        Stops::Any => None,
+        AtMost(stops) => Some(stops),
+        Any => None,
     };
     builder.max_branches = 10_000;
     let orders = Arc::new(AtomicUsize::new(0));
@@ -150,7 +150,7 @@ fn an_expired_key_is_never_current_and_never_a_fallback() {
 
 #[test]
 fn whoever_waits_is_woken_by_the_first_key_that_can_be_used() {
-    in_every_order(AtMost(2), AtMost(5), || {
+    in_every_order(AtMost(2), AtMost(4), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let publishes = thread::spawn(move || {
             writer.publish(key_that_lives(1, Duration::ZERO));
@@ -319,6 +319,19 @@ impl House {
         Self { reader, handle, calls, closing, refresher }
     }
 
+    /// With the first key in use.
+    fn open_with_key(fails: u32, settings: &RefreshSettings) -> (Self, Arc<Credential>) {
+        let house = Self::open(fails, settings);
+        let key = block_on(house.reader.wait(HOUR)).unwrap();
+        (house, key)
+    }
+
+    /// In a thread of its own, a request with this key is refused.
+    fn is_refused(&self, key: &Arc<Credential>) -> thread::JoinHandle<()> {
+        let (reader, key) = (self.reader.clone(), Arc::clone(key));
+        in_a_thread(move || report(&reader, &key))
+    }
+
     /// Closes when all that was asked for and reported is done; returns the calls that were made.
     fn close(self) -> u32 {
         self.closing.change(|closing| {
@@ -331,25 +344,6 @@ impl House {
     }
 }
 
-/// A request: it waits for a key, uses it, and hears that it is refused while it is the first one.
-fn request(reader: &KeyReader) {
-    let key = block_on(reader.wait(HOUR)).unwrap();
-    if number(&key) == 1 {
-        report(reader, &key);
-    }
-}
-
-/// The same, and it waits for another key and uses that.
-fn request_twice(reader: &KeyReader) {
-    let key = block_on(reader.wait(HOUR)).unwrap();
-    if number(&key) == 1 {
-        report(reader, &key);
-        let other = block_on(reader.other_than(&key.id, HOUR)).unwrap();
-        assert_eq!(number(&other), 2);
-        assert!(previous(reader).is_some());
-    }
-}
-
 fn in_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
@@ -359,25 +353,37 @@ fn in_a_thread<T: Send + 'static>(
 #[test]
 fn a_herd_that_meets_a_revoked_key_makes_one_call() {
     in_every_order(AtMost(1), AtMost(2), || {
-        let house = House::open(0, &RefreshSettings::default());
-        let (one, two) = (house.reader.clone(), house.reader.clone());
-        let (one, two) =
-            (in_a_thread(move || request_twice(&one)), in_a_thread(move || request_twice(&two)));
-        one.join().unwrap();
-        two.join().unwrap();
+        let (house, key) = House::open_with_key(0, &RefreshSettings::default());
+        let herd = [house.is_refused(&key), house.is_refused(&key)];
+        herd.into_iter().for_each(|request| request.join().unwrap());
         let reader = house.reader.clone();
-        let calls = house.close();
-        assert_eq!(current(&reader), Some(calls));
-        assert_eq!(calls, 2);
+        assert_eq!((house.close(), current(&reader)), (2, Some(2)));
+    });
+}
+
+#[test]
+fn a_request_whose_key_is_refused_gets_the_next_one() {
+    in_every_order(AtMost(2), AtMost(3), || {
+        let house = House::open(0, &RefreshSettings::default());
+        let reader = house.reader.clone();
+        let request = in_a_thread(move || {
+            let refused = block_on(reader.wait(HOUR)).unwrap();
+            report(&reader, &refused);
+            let other = block_on(reader.other_than(&refused.id, HOUR)).unwrap();
+            assert_eq!((number(&refused), number(&other)), (1, 2));
+            assert_eq!(previous(&reader), Some(1));
+        });
+        request.join().unwrap();
+        assert_eq!(house.close(), 2);
     });
 }
 
 #[test]
 fn asking_and_rejections_make_one_call_at_a_time_and_all_are_answered() {
     in_every_order(AtMost(1), AtMost(2), || {
-        let house = House::open(0, &RefreshSettings::default());
-        let (reader, handle) = (house.reader.clone(), house.handle.clone());
-        let request = in_a_thread(move || request(&reader));
+        let (house, key) = House::open_with_key(0, &RefreshSettings::default());
+        let request = house.is_refused(&key);
+        let handle = house.handle.clone();
         let asks = in_a_thread(move || block_on(handle.refresh_now()).unwrap().swaps);
         request.join().unwrap();
         let swaps = asks.join().unwrap();
@@ -392,11 +398,9 @@ fn asking_and_rejections_make_one_call_at_a_time_and_all_are_answered() {
 fn rejections_around_a_call_that_fails_do_not_get_around_the_limit() {
     in_every_order(AtMost(1), AtMost(2), || {
         let settings = RefreshSettings { forced_burst: 1, ..RefreshSettings::default() };
-        let house = House::open(2, &settings);
-        let (one, two) = (house.reader.clone(), house.reader.clone());
-        let (one, two) = (in_a_thread(move || request(&one)), in_a_thread(move || request(&two)));
-        one.join().unwrap();
-        two.join().unwrap();
+        let (house, key) = House::open_with_key(2, &settings);
+        let herd = [house.is_refused(&key), house.is_refused(&key)];
+        herd.into_iter().for_each(|request| request.join().unwrap());
         let reader = house.reader.clone();
         assert_eq!((house.close(), current(&reader)), (2, Some(1)));
     });
