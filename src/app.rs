@@ -1,8 +1,11 @@
 //! Puts the rooms together, opens the house and closes it.
 
+mod key_notes;
 mod limits;
+mod one_key;
 mod online;
 mod orders;
+mod own_key;
 
 use std::{
     fmt,
@@ -24,17 +27,20 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     control::{self, Control, ControlError},
-    credential::{self, KeyMetrics, KeyReader},
+    credential::{self, KeyMetrics, KeyReader, Narrowing},
+    key_endpoint::{HandedOut, KeyEndpoint, KeyEndpointError, KeyEndpointMetrics},
     log::{self, LogError, LogHandle},
     metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, Reason, Scheme},
     server::{ListenAddress, Listener},
     shutdown::Shutdown,
     telemetry::{Health, Telemetry},
-    transport::{self, BindError, Parts, Transport},
+    transport::{self, BindError, Parts, SignatureErrors, Transport},
 };
 
+pub use one_key::{KeyForm, NoSingleKey, one_key};
 pub use online::check_online;
+pub use own_key::OwnKey;
 
 /// This version, as `version`, `status` and `build_info` tell it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -90,6 +96,9 @@ pub enum StartError {
     /// The control port cannot be had.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The port that hands out keys cannot be had.
+    #[error(transparent)]
+    KeyEndpoint(#[from] KeyEndpointError),
     /// A key set cannot be kept.
     #[error(transparent)]
     Keys(#[from] credential::StartError),
@@ -107,7 +116,9 @@ pub enum StartError {
 impl StartError {
     fn exit_reason(&self) -> ExitReason {
         match self {
-            Self::Data(_) | Self::Telemetry { .. } | Self::Control(_) => ExitReason::CannotBind,
+            Self::Data(_) | Self::Telemetry { .. } | Self::Control(_) | Self::KeyEndpoint(_) => {
+                ExitReason::CannotBind
+            }
             Self::Keys(_) | Self::Log(_) | Self::Threads(transport::StartError::Tls(_)) => {
                 ExitReason::Configuration
             }
@@ -121,12 +132,13 @@ impl StartError {
 pub fn run(settings: Settings) -> ExitReason {
     let started = log::init(&settings.log).map_err(StartError::from).and_then(|log| {
         limits::prepare(settings.transport.connections);
+        let clock = Clock::configured(settings.clock.clone());
         let app = App::bind(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("control")
             .build()?;
-        let ended = runtime.block_on(app.run(Clock::system(), Some(log), until_signalled()));
+        let ended = runtime.block_on(app.run(clock, Some(log), until_signalled()));
         // A name that is still being resolved must not hold up the end.
         runtime.shutdown_background();
         ended
@@ -144,6 +156,7 @@ pub struct App {
     transport: Transport,
     telemetry: Vec<Listener>,
     control: Vec<Listener>,
+    key_endpoint: Vec<Listener>,
     watcher: Option<oneshot::Sender<StatusReader>>,
 }
 
@@ -159,6 +172,8 @@ pub struct Bound {
     pub telemetry: Vec<ListenAddress>,
     /// Orders.
     pub control: Vec<ListenAddress>,
+    /// Keys for programs that sign themselves.
+    pub key_endpoint: Vec<ListenAddress>,
 }
 
 impl fmt::Debug for App {
@@ -180,7 +195,8 @@ impl App {
         });
         let telemetry = telemetry.collect::<Result<_, _>>()?;
         let control = Control::bind(&settings.control)?;
-        Ok(Self { settings, transport, telemetry, control, watcher: None })
+        let key_endpoint = KeyEndpoint::bind(&settings.key_endpoint)?;
+        Ok(Self { settings, transport, telemetry, control, key_endpoint, watcher: None })
     }
 
     /// Where it listens.
@@ -192,6 +208,7 @@ impl App {
             data: self.transport.addresses(),
             telemetry: addresses(&self.telemetry),
             control: addresses(&self.control),
+            key_endpoint: addresses(&self.key_endpoint),
         }
     }
 
@@ -214,10 +231,11 @@ impl App {
         mut stop: impl Stop,
     ) -> Result<ExitReason, StartError> {
         let bound = self.bound();
-        let Self { settings, transport, telemetry, control, watcher } = self;
+        let Self { settings, transport, telemetry, control, key_endpoint, watcher } = self;
         let (shutdown, quit) = (Shutdown::new(), CancellationToken::new());
         let mut registry = Registry::new(VERSION, clock.now().unix_seconds());
         let key_metrics = KeyMetrics::register(registry.room());
+        let endpoint_metrics = KeyEndpointMetrics::register(registry.room());
         let threads = transport.threads();
         let meters = Meters::new(labels(), threads);
         registry.room().register_collector(Box::new(Arc::clone(&meters)));
@@ -227,11 +245,20 @@ impl App {
         // A key that only makes calls for another key set signs no request, so it makes nobody ready.
         let only_calls = |r: &&KeyReader| settings.keys.iter().any(|s| s.via() == Some(r.name()));
         let signing = readers.iter().filter(|r| !only_calls(r)).cloned().collect();
+        let handed_out = handed_out(&settings, &readers, &clock, &key_metrics);
+        let endpoint =
+            KeyEndpoint::new(&settings.key_endpoint, handed_out, clock.clone(), endpoint_metrics);
+        for listener in key_endpoint {
+            let serving = Arc::clone(&endpoint).serve(listener, shutdown.clone());
+            shutdown.spawn("key endpoint", log_failure("key endpoint", serving));
+        }
+        let signature_errors = SignatureErrors::default();
         let running = transport.start(&Parts {
             gate: Arc::new(Gate::new(&settings.proxy)),
             keys: readers.clone(),
             clock: clock.clone(),
             meters: Arc::clone(&meters),
+            signature_errors: signature_errors.clone(),
             scheme: usual_scheme(&settings),
         })?;
 
@@ -241,6 +268,7 @@ impl App {
             readers,
             meters,
             draining: Arc::default(),
+            signature_errors,
             started_at: clock.now(),
             clock,
         };
@@ -257,6 +285,7 @@ impl App {
             shutdown.spawn("control", log_failure("control", serving));
         }
         view.log_start();
+        key_notes::log(&settings.key_notes);
         if let Some(watcher) = watcher {
             let view = Arc::clone(&view);
             drop(watcher.send(Box::new(move || view.status())));
@@ -299,6 +328,7 @@ struct View {
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
     draining: Arc<AtomicBool>,
+    signature_errors: SignatureErrors,
     started_at: Timestamp,
     clock: Clock,
 }
@@ -310,6 +340,7 @@ impl View {
             data = %list(&self.bound.data),
             telemetry = %list(&self.bound.telemetry),
             control = %list(&self.bound.control),
+            key_endpoint = %list(&self.bound.key_endpoint),
             data_threads = self.threads,
             "listening"
         );
@@ -331,6 +362,23 @@ impl View {
             keys: self.readers.iter().map(|r| orders::key_status(r.status(now), now)).collect(),
         }
     }
+}
+
+/// The key sets that the key endpoint hands out, in the order it was told.
+fn handed_out(
+    settings: &Settings,
+    readers: &[KeyReader],
+    clock: &Clock,
+    metrics: &KeyMetrics,
+) -> Vec<HandedOut> {
+    let find = |name: &String| {
+        let set = settings.keys.iter().find(|set| set.name == *name)?;
+        let keys = readers.iter().find(|reader| reader.name() == name)?.clone();
+        let parent = readers.iter().find(|reader| set.via() == Some(reader.name())).cloned();
+        let narrowing = Narrowing::new(set.clone(), parent, clock.clone(), metrics.clone());
+        Some(HandedOut { keys, narrowing })
+    };
+    settings.key_endpoint.keys.iter().filter_map(find).collect()
 }
 
 fn labels() -> Labels {

@@ -2,14 +2,20 @@
 
 mod arguments;
 mod check;
+mod explain;
 mod help;
+mod keys;
 mod operator;
 mod refresh;
 mod status;
 
-use std::{ffi::OsString, io, io::Write};
+use std::{
+    ffi::OsString,
+    io,
+    io::{IsTerminal, Write},
+};
 
-use arguments::{Call, Command};
+use arguments::{Call, Command, KeysCommand};
 
 use crate::{
     app,
@@ -32,6 +38,8 @@ pub const OUT_OF_TIME: u8 = 75;
 pub struct Terminal {
     /// Answers.
     pub out: Box<dyn Write>,
+    /// Answers are shown to a person, and stay on the screen.
+    pub out_is_terminal: bool,
     /// Complaints.
     pub err: Box<dyn Write>,
 }
@@ -40,7 +48,8 @@ impl Terminal {
     /// Standard output and standard error.
     #[must_use]
     pub fn standard() -> Self {
-        Self { out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+        let out_is_terminal = io::stdout().is_terminal();
+        Self { out: Box::new(io::stdout()), out_is_terminal, err: Box::new(io::stderr()) }
     }
 
     fn say(&mut self, text: &str) {
@@ -86,7 +95,11 @@ pub fn main(
         Command::Status { json } => ask(&inputs, &operator::Order::Status { json }, terminal),
         Command::Wait { timeout } => ask(&inputs, &operator::Order::Wait { timeout }, terminal),
         Command::Refresh { keys } => ask(&inputs, &operator::Order::Refresh { keys }, terminal),
+        Command::Keys { command: KeysCommand::Once { name, format, force } } => {
+            keys::once(&inputs, name.as_deref(), format, force, terminal)
+        }
         Command::Quit => ask(&inputs, &operator::Order::Quit, terminal),
+        Command::ExplainSignature(asked) => explain::explain(&asked, &inputs, terminal),
         Command::Healthcheck => ask(&inputs, &operator::Order::Healthcheck, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,9 +4,11 @@
 //! A file is read only when it is named. No message and no output repeats a value that could be
 //! a secret.
 
+mod clock;
 mod environment;
 mod file;
 mod found_key;
+mod key_endpoint;
 mod key_sets;
 pub mod keys;
 mod layers;
@@ -17,6 +19,7 @@ mod refresh;
 mod settings;
 mod show;
 mod summary;
+mod tool_files;
 mod upstream;
 mod value;
 

@@ -1,4 +1,4 @@
-//! Orders of the operator: a new key now, quit, log level, status. Loopback or a unix socket only.
+//! Orders of the operator: a new key now, quit, log level, status, the last refused signature. Loopback or a unix socket only.
 //!
 //! No web page may give orders: the Host must be this host's, an `Origin` is refused, and every
 //! request carries a header that a page cannot send without being asked first.
@@ -72,6 +72,8 @@ pub struct ControlActions {
     pub set_log_level: Box<SetLogLevelAction>,
     /// How it goes.
     pub status: Box<dyn Fn() -> Status + Send + Sync>,
+    /// The last request whose signature COS refused, nothing secret in it; `None` if there is none.
+    pub last_signature_error: Box<dyn Fn() -> Option<serde_json::Value> + Send + Sync>,
 }
 
 /// See [`ControlActions::refresh`].
@@ -139,9 +141,10 @@ impl Control {
         let wanted = match request.uri().path() {
             "/refresh" | "/quit" => Method::POST,
             "/log-level" => Method::PUT,
-            "/status" => Method::GET,
+            "/status" | "/last-signature-error" => Method::GET,
             _ => {
-                let paths = "there are POST /refresh, POST /quit, PUT /log-level and GET /status";
+                let paths = "there are POST /refresh, POST /quit, PUT /log-level, GET /status and \
+                             GET /last-signature-error";
                 return error(StatusCode::NOT_FOUND, paths);
             }
         };
@@ -155,6 +158,7 @@ impl Control {
             "/refresh" => self.refresh(request.uri().query()).await,
             "/quit" => self.quit(),
             "/log-level" => self.set_log_level(request.into_body()).await,
+            "/last-signature-error" => self.last_signature_error(),
             _ => json(StatusCode::OK, &(self.actions.status)()),
         }
     }
@@ -191,6 +195,16 @@ impl Control {
         tracing::info!("the end was asked for through control");
         (self.actions.quit)();
         json(StatusCode::ACCEPTED, &serde_json::json!({ "quitting": true }))
+    }
+
+    fn last_signature_error(&self) -> Response<Full<Bytes>> {
+        match (self.actions.last_signature_error)() {
+            Some(failure) => json(StatusCode::OK, &failure),
+            None => error(
+                StatusCode::NOT_FOUND,
+                "COS has refused no signature since this proxy started",
+            ),
+        }
     }
 
     async fn set_log_level(&self, body: Incoming) -> Response<Full<Bytes>> {

@@ -5,16 +5,19 @@
 //! (`accept`) are pure.
 
 mod accept;
+mod cache;
 mod chain;
+mod covers;
 mod endpoint;
 mod error;
+mod fallback;
 mod handle;
 mod identity_settings;
 mod key;
 mod metrics;
 #[cfg(test)]
 mod model_tests;
-mod offset;
+mod narrow;
 mod planner;
 mod policy;
 #[cfg(test)]
@@ -26,7 +29,9 @@ mod schedule;
 mod settings;
 mod settings_check;
 mod settings_local;
+mod shape;
 mod source;
+mod source_identity;
 mod start;
 mod status;
 mod store;
@@ -36,16 +41,18 @@ mod sync;
 #[path = "credential/model_tests/switched_sync.rs"]
 mod sync;
 mod tags;
+mod urgency;
 
 pub use accept::{Refusal, Verdict, judge};
 pub use chain::{Link, chain_problems};
+pub use covers::{NotCovered, Permission};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RetryClass, SourceError};
 pub use handle::{RefreshNowError, RefresherHandle};
 pub use identity_settings::{InstanceRoleSettings, WebIdentitySettings};
 pub use key::Credential;
 pub use metrics::{KeyMetrics, Outcome, RejectionCode};
-pub use offset::{Observations, ServerTime};
+pub use narrow::{Narrowing, NotNarrowed};
 pub use planner::{Cause, Look, Moment, Planner};
 pub use policy::{AutoError, automatic, bucket_policy};
 pub use refresh_settings::RefreshSettings;
@@ -57,10 +64,14 @@ pub use settings::{
     KeySetSettings, ParentKey, RequestHeader, RoleParent, SourceSettings, StaticSettings,
     StsSettings,
 };
-pub use settings_check::SettingProblem;
+pub use settings_check::{SettingProblem, short_life};
 pub use settings_local::ExecSettings;
-pub use source::{Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, Renewal};
+pub use shape::{KeyShape, write_key};
+pub use source::{
+    Changed, Fetched, Fetching, KeyFile, KeyFormat, KeyPlace, KeySource, NoKeyThere, Renewal,
+};
 pub use start::{RefreshError, StartError, once, once_of, start, start_all};
 pub use status::{KeyStatus, RefreshCounts};
 pub use store::{KeyHealth, KeyReader, KeyWriter, NoKey, channel, channel_named};
 pub use tags::{BadTags, Tag, read_tags};
+pub use urgency::Urgency;

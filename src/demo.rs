@@ -68,7 +68,8 @@ pub fn run(options: DemoOptions) -> ExitReason {
             DemoError::App(
                 app::StartError::Data(_)
                 | app::StartError::Telemetry { .. }
-                | app::StartError::Control(_),
+                | app::StartError::Control(_)
+                | app::StartError::KeyEndpoint(_),
             )
             | DemoError::Emulator(_) => ExitReason::CannotBind,
             DemoError::App(_) | DemoError::Thread(_) | DemoError::Settings(_) => ExitReason::Bug,

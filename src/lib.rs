@@ -13,7 +13,9 @@ pub mod credential;
 pub mod demo;
 #[cfg(feature = "demo")]
 pub mod emulator;
+pub mod explain;
 pub mod http1;
+pub mod key_endpoint;
 pub mod log;
 pub mod metrics;
 pub mod proxy;

@@ -25,7 +25,7 @@ pub use admit::{Admitted, Gate};
 pub use answer::{Answered, continue_100, forward_head, own_answer};
 pub use classify::Method;
 pub use compose::{Composer, Outbound, Signed};
-pub use key_error::{ENOUGH as ERROR_BYTES, key_error};
+pub use key_error::{Blame, ENOUGH as ERROR_BYTES, blame};
 pub use operation::Operation;
 pub use origin::{Dial, Origin, Scheme, SharedOrigin};
 pub use reason::{Reason, Refused};

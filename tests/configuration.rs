@@ -66,7 +66,7 @@ fn every_optional_line_of_the_shipped_file_is_of_the_right_kind() {
     let told = problems(&everything());
     for line in told.lines() {
         let expected = ["is not available in this version", "are both set", "cannot be read"];
-        let also = ["\"Bearer", "that is not set"];
+        let also = ["\"Bearer", "that is not set", " is for ", "folder that does not exist"];
         let known = expected.iter().chain(&also).any(|text| line.contains(text));
         assert!(known, "an optional line is wrong: {line}");
     }
@@ -191,8 +191,7 @@ perfix = \"x\"
         "config.toml:3:3: upstream.connect_timeout must be a time with its unit",
         "config.toml:4:2: [lisetn] is not a section; did you mean [listen]?",
         "config.toml:7:1: limits.fields must be a whole number from 8 to 128",
-        "config.toml:9:1: keys.default.source exec is not available in this version; \
-         available: auto, static",
+        "config.toml:9:1: keys.default.command is not set: exec needs",
         "config.toml:11:1: listen.address is not loopback",
         "config.toml:12:1: listen.region is not a key; did you mean upstream.region?",
         "config.toml:13:3: route is not available in this version",
@@ -407,8 +406,9 @@ fn half_a_key_and_no_key_are_told_apart() {
         "{told}"
     );
     environment.remove("TENCENTCLOUD_SECRET_ID");
-    let told = load(None, &environment).unwrap_err();
+    let told = load(Some("[keys.default]\nsource = \"static\"\n"), &environment).unwrap_err();
     assert!(told.contains("no key was found: set TENCENTCLOUD_SECRET_ID"), "{told}");
+    assert!(told.contains("HOME is not set, so no file below it was looked for"), "{told}");
 }
 
 #[test]
@@ -446,21 +446,32 @@ fn limits_of_sts_are_told_before_the_first_call() {
 }
 
 #[test]
-fn names_of_a_later_version_are_refused_unless_they_say_the_default() {
-    for (file, path) in [
-        ("[keys]\non_expired = \"try\"\n", "keys.on_expired"),
-        ("[limits]\nreplay_body_bytes = \"1MiB\"\n", "limits.replay_body_bytes"),
-        ("[key_endpoint]\naddress = \"127.0.0.1:9003\"\n", "key_endpoint.address"),
-        ("[keys.default]\ncache_file = \"/run/key\"\n", "keys.default.cache_file"),
-    ] {
-        let told = problems(file);
-        assert!(told.contains(&format!("{path} is not available in this version")), "{told}");
-    }
-    assert!(load(Some("[keys]\non_expired = \"refuse\"\n"), &enough()).is_ok());
-    for source in ["file", "exec"] {
-        let told = problems(&format!("[keys.default]\nsource = \"{source}\"\n"));
-        assert!(told.contains(&format!("{source} is not available in this version")), "{told}");
-    }
+fn what_is_said_about_replays_expired_keys_and_the_clock_reaches_its_room() {
+    let file = "[keys]\non_expired = \"try\"\n[limits]\nreplay_body_bytes = \"1MiB\"\n\
+                [clock]\nsamples = 3\nignore_below = \"1s\"\nlongest = \"2h\"\n\
+                [refresh]\nnear_expiry = \"9s\"\nstartup_jitter = \"2s\"\n";
+    let settings = load(Some(file), &enough()).unwrap();
+    assert!(settings.transport.try_expired_keys);
+    assert_eq!(settings.transport.replay_body_bytes, 1 << 20);
+    let seconds = Duration::from_secs;
+    let clock = &settings.clock;
+    assert_eq!((clock.samples, clock.ignore_below), (3, seconds(1)));
+    assert_eq!(clock.longest, seconds(7200));
+    let refresh = &settings.keys[0].refresh;
+    assert_eq!((refresh.near_expiry, refresh.startup_jitter), (seconds(9), seconds(2)));
+
+    let told = problems("[clock]\nlongest = \"1s\"\n");
+    assert!(told.contains("config.toml:2:1: clock.longest must be more than"), "{told}");
+    let told = problems("[refresh]\nwarn_share = 0.05\n");
+    assert!(told.contains("0 <= critical_share <= warn_share < 1"), "{told}");
+    let told = problems("[limits]\nreplay_body_bytes = \"2MiB\"\n");
+    assert!(told.contains("limits.replay_body_bytes"), "{told}");
+}
+
+#[test]
+fn names_of_a_later_version_are_refused() {
+    let told = problems("[[route]]\nbucket = \"examplebucket-1250000000\"\n");
+    assert!(told.contains("route is not available in this version"), "{told}");
     let told = problems("[keys.a]\nsource = \"static\"\n[keys.b]\nsource = \"static\"\n");
     assert!(told.contains("config.toml:4:1: [keys.b] is a second key set"), "{told}");
 }

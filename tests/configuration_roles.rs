@@ -26,10 +26,8 @@ fn pod(token_file: &std::path::Path) -> Variables {
 }
 
 fn web_identity(settings: &Settings) -> &WebIdentitySettings {
-    match &settings.keys[0].source {
-        SourceSettings::WebIdentity(identity) => identity,
-        other => panic!("{other:?}"),
-    }
+    let SourceSettings::WebIdentity(identity) = &settings.keys[0].source else { panic!() };
+    identity
 }
 
 const WEB_IDENTITY: &str = "[keys.default]\nsource = \"web-identity\"\n";

@@ -146,8 +146,9 @@ fn a_fleet_whose_keys_are_revoked_recovers_at_the_limit() {
     fleet.revoked_at = Some(10_000_000);
     let report = fleet.run(&mut LimitedSts::new(TWO_HOURS, Some(8)));
     assert!(report.ever_without() > 390);
-    assert!(report.without(1.0) < 150.0, "{} s", report.without(1.0));
-    assert!(report.mean(10_000..10_150) * 150.0 < 4000.0);
+    // 400 at eight per second take 50 s; the last wait is a minute at most, and starts anew once.
+    assert!(report.without(1.0) < 180.0, "{} s", report.without(1.0));
+    assert!(report.mean(10_000..10_180) * 180.0 < 4000.0);
 }
 
 /// An STS that gives, refuses and gives short keys by the clock alone, so that two programs that ask
@@ -288,13 +289,13 @@ fn asked_by_a_refresher(fleet: &Scenario, sts: Moody) -> Vec<Millis> {
 fn a_refresher_asks_at_the_very_instants_of_the_simulation() {
     let until = 36 * 3600 * 1000;
     let mut lengths = HashSet::new();
-    for seed in 0..40 {
+    for seed in 0..24 {
         let mut fleet = Scenario::new(1, seconds(0), Duration::from_millis(until));
         fleet.seed = seed;
         fleet.settings = if seed % 4 == 3 {
             RefreshSettings::for_keys_living(seconds(900))
         } else {
-            RefreshSettings::default()
+            RefreshSettings { startup_jitter: seconds(seed), ..RefreshSettings::default() }
         };
         fleet.revoked_at = Some(until / 4 + seed * 600_000);
         let moody = Moody::new(seed, until);
@@ -305,5 +306,5 @@ fn a_refresher_asks_at_the_very_instants_of_the_simulation() {
         assert_eq!(differ, None, "seed {seed}");
         lengths.insert(asked.len());
     }
-    assert!(lengths.len() > 20, "the scripts differ: {lengths:?}");
+    assert!(lengths.len() > 15, "the scripts differ: {lengths:?}");
 }

@@ -12,6 +12,8 @@ mod answers;
 mod connections;
 #[path = "wire/deadlines.rs"]
 mod deadlines;
+#[path = "wire/healing.rs"]
+mod healing;
 #[path = "wire/refusals.rs"]
 mod refusals;
 #[path = "wire/tls.rs"]

@@ -196,9 +196,13 @@ impl<'a, S: Sts> Fleet<'a, S> {
     }
 
     fn begins(&mut self, who: usize) {
-        self.sidecars[who].began_at = self.now;
         self.look_at_clock(who);
-        self.asks(who, Cause::Start);
+        let (now, stuck) = (self.moment(), self.scenario.stuck_dice);
+        let sidecar = &mut self.sidecars[who];
+        sidecar.began_at = self.now;
+        let draw = stuck.unwrap_or_else(|| sidecar.dice.f64());
+        sidecar.planner.starts_after(self.scenario.settings.startup_jitter.mul_f64(draw), now);
+        self.looks(who);
     }
 
     /// The refresher's loop, until it sleeps or asks.

@@ -29,14 +29,15 @@ async fn check(settings: &Settings) -> Result<String, String> {
     let set = settings.keys.first().ok_or("no key set is configured")?;
     let key = credential::once_of(&settings.keys, &set.name, &clock).await;
     let key = key.map_err(|error| format!("no key: {error}"))?;
-    let life = key.expires_at.map_or("without a known end".to_owned(), |at| {
-        format!(
-            "for another {}",
-            humantime::format_duration(Duration::from_secs(at.since(clock.now()).as_secs()))
-        )
+    let life = key.remaining(clock.now()).map(|life| Duration::from_secs(life.as_secs()));
+    let valid = life.map_or("without a known end".to_owned(), |life| {
+        format!("for another {}", humantime::format_duration(life))
     });
-    let mut said = format!("key {}… from {}, valid {life}", key.id.short(), set.source.kind());
+    let mut said = format!("key {}… from {}, valid {valid}", key.id.short(), set.source.kind());
     drop(key);
+    if let Some(warning) = life.and_then(credential::short_life) {
+        said.push_str(&format!("\nwarning: {warning}"));
+    }
     if settings.proxy.bucket.is_none() {
         said.push_str("\nno bucket is configured, so no HEAD was sent");
         return Ok(said);
@@ -52,6 +53,7 @@ async fn head_bucket(mut settings: Settings, clock: Clock) -> Result<String, Str
     settings.transport.threads = 1;
     settings.telemetry.address.clear();
     settings.control.address.clear();
+    settings.key_endpoint.address.clear();
     let app = App::bind(settings).map_err(|error| error.to_string())?;
     let Some(ListenAddress::Tcp(address)) = app.bound().data.first().cloned() else {
         return Err("no free port on 127.0.0.1".to_owned());

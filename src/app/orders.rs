@@ -40,6 +40,10 @@ pub(super) fn actions(
             let log = log.as_ref().ok_or("the logs of this process are not its own")?;
             log.set_level(text).map_err(|error| error.to_string())
         }),
+        last_signature_error: Box::new({
+            let errors = view.signature_errors.clone();
+            move || errors.last()
+        }),
         status: Box::new(move || view.status()),
     }
 }
@@ -90,6 +94,7 @@ pub(super) fn key_status(keys: credential::KeyStatus, now: Timestamp) -> control
         age_seconds: keys.received_at.map(|at| seconds(now) - seconds(at)),
         expires_at: text(keys.expires_at),
         expires_in_seconds: keys.expires_at.map(|at| seconds(at) - seconds(now)),
+        urgency: keys.urgency.name().to_owned(),
         next_refresh_at: text(keys.next_refresh_at),
         next_refresh_in_seconds: keys.next_refresh_at.map(|at| seconds(at) - seconds(now)),
         last_success_at: text(keys.last_success_at),

@@ -3,7 +3,8 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -93,8 +94,16 @@ pub(super) enum Command {
         /// For this key set only
         keys: Option<String>,
     },
+    /// Keys for programs that sign themselves
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// End a running proxy once its requests are done
     Quit,
+    /// Show why COS refused the signature of a request
+    #[command(after_help = help::AFTER_EXPLAIN)]
+    ExplainSignature(Explain),
     /// Succeed if a running proxy is ready, for container health checks
     Healthcheck,
     /// Print the configuration in force
@@ -112,6 +121,56 @@ pub(super) enum Command {
     Version,
 }
 
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Get one key from the configured source and print it; no running proxy is needed
+    Once {
+        /// Of this key set; needed when there are several
+        name: Option<String>,
+        /// As shell lines, as the COS STS SDKs' JSON, or as an AWS credential process
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: KeyFormat,
+        /// Even onto a terminal, where it stays readable
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// How `keys once` prints a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyFormat {
+    /// `export NAME='value';` for `eval`
+    Env,
+    /// The reply of the COS STS SDKs
+    Json,
+    /// AWS credential process, version 1
+    CredentialProcess,
+}
+
+/// Which failed request to explain, and how.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The last one that the running proxy met
+    #[arg(long)]
+    pub(super) last: bool,
+    /// The one in a curl trace or in the proxy's log; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Its request line and headers
+    #[arg(long, value_name = "FILE")]
+    pub(super) request: Option<PathBuf>,
+    /// COS's XML error to it
+    #[arg(long, value_name = "FILE")]
+    pub(super) error: Option<PathBuf>,
+    /// Test whether the configured key signed it
+    #[arg(long)]
+    pub(super) check_key: bool,
+    /// As JSON, with both strings whole
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// The command with the everyday flags only, for help and completions.
 pub(super) fn shown() -> clap::Command {
     Arguments::command().args(SETTINGS.iter().filter_map(everyday))
@@ -126,7 +185,10 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cal
     if parsed.help_all {
         return Err(NoCall::Shown(help::all()));
     }
-    let innermost = matches.subcommand().map_or(&matches, |(_, matches)| matches);
+    let mut innermost = &matches;
+    while let Some((_, deeper)) = innermost.subcommand() {
+        innermost = deeper;
+    }
     let flags = SETTINGS.iter().filter_map(|setting| given(setting, innermost)).collect();
     Ok(Call { command: parsed.command.unwrap_or_default(), file: parsed.config, flags })
 }
@@ -223,7 +285,8 @@ fn unknown_flag(typed: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .chain(others.map(str::to_owned))
-        .chain(["sources", "timeout"].map(str::to_owned))
+        .chain(["sources", "timeout", "format", "force", "last", "check-key"].map(str::to_owned))
+        .chain(["request", "error"].map(str::to_owned))
         .chain(settings)
         .collect();
     let near = nearest(name, known.iter().map(String::as_str)).map(|name| format!("--{name}"));

@@ -17,6 +17,19 @@ _SECRET_KEY and _TOKEN are found by themselves.
 Exit codes: 0 clean, 64 usage or configuration, 69 cannot bind or reach,
 70 bug, 75 out of time";
 
+/// Below the help of `explain-signature`.
+pub(super) const AFTER_EXPLAIN: &str = "\
+Shows what was signed beside what COS received, marks the first byte that
+differs, names the likely cause and the fix. Tokens, customer keys and
+signatures are never shown.
+
+  cos-auth-proxy explain-signature --last
+  curl -v URL 2>&1 | cos-auth-proxy explain-signature -
+  cos-auth-proxy explain-signature --request head.txt --error error.xml
+
+Exit codes: 0 explained, 64 something is missing from the input,
+69 no running proxy, or it has met no refused signature";
+
 /// `--help-all`: every setting as a flag, with its default.
 pub(super) fn all() -> String {
     let mut text = String::from(

@@ -70,6 +70,14 @@ pub(super) fn carry_out(order: &Order, addresses: &Addresses, terminal: &mut Ter
     }
 }
 
+/// The last request whose signature COS refused, as JSON.
+pub(super) fn last_signature_error(addresses: &Addresses) -> Result<String, (u8, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.or(Err((BUG, "cannot start a runtime".to_owned())))?;
+    let answer = runtime.block_on(control(addresses, Method::GET, "/last-signature-error"));
+    answer.map_err(|fault| (UNAVAILABLE, fault))
+}
+
 async fn obey(order: &Order, addresses: &Addresses) -> Result<String, (u8, String)> {
     let outcome = match order {
         Order::Status { json } => show_status(addresses, *json).await,

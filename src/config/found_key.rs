@@ -1,12 +1,12 @@
 //! Takes a key out of the environment or out of files. Messages name places, never contents.
 
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, path::PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{environment::Environment, layers::Layers, problem::Problems};
+use super::{environment::Environment, layers::Layers, problem::Problems, tool_files};
 use crate::{
-    credential::ParentKey,
+    credential::{KeyPlace, ParentKey},
     secret::{SecretId, SecretKey, SessionToken},
 };
 
@@ -15,6 +15,14 @@ use crate::{
 pub(super) struct Found {
     pub(super) key: ParentKey,
     pub(super) names: Vec<String>,
+}
+
+/// What a look into the usual places gave. Neither a key nor a problem: there is none.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) found: Option<Found>,
+    /// Why the places before it, or all, gave nothing.
+    pub(super) passed_over: Vec<String>,
 }
 
 // The two spellings of the pair: SDKs and tools; SCF (Tencent Cloud doc 583/32748).
@@ -29,8 +37,9 @@ const TOKENS: [&str; 5] = [
     "TENCENTCLOUD_SESSION_TOKEN",
     "TENCENTCLOUD_SECURITY_TOKEN",
     "QCLOUD_SECRET_TOKEN",
-    "TENCENTCLOUD_SESSIONTOKEN",
+    TOKEN_OF_SCF,
 ];
+const TOKEN_OF_SCF: &str = "TENCENTCLOUD_SESSIONTOKEN";
 
 type Text = Zeroizing<String>;
 
@@ -38,19 +47,32 @@ type Text = Zeroizing<String>;
 struct Part {
     text: Text,
     name: String,
+    /// The file it stands in, which is read again when the key is used.
+    file: Option<PathBuf>,
 }
 
-/// The key in the places where Tencent Cloud's own tools look. Each variable may also have `_FILE`
-/// at its end and name a file. `None` if there is none, or if a problem was told.
-pub(super) fn usual(environment: &dyn Environment, problems: &mut Problems) -> Option<Found> {
+/// The key in the places where Tencent Cloud's own tools look: the environment, where each variable
+/// may also have `_FILE` at its end and name a file, then the tools' files.
+pub(super) fn usual(environment: &dyn Environment, problems: &mut Problems) -> Look {
+    let before = problems.len();
+    let found = in_environment(environment, problems);
+    if found.is_some() || problems.len() > before {
+        return Look { found, passed_over: Vec::new() };
+    }
+    let mut look = tool_files::look(environment, problems);
+    look.passed_over.insert(0, "TENCENTCLOUD_SECRET_ID is not set".to_owned());
+    look
+}
+
+fn in_environment(environment: &dyn Environment, problems: &mut Problems) -> Option<Found> {
+    let mut pairs = Vec::new();
     for (id_name, key_name) in PAIRS {
+        let before = problems.len();
         let id = variable_or_file(environment, id_name, problems);
         let key = variable_or_file(environment, key_name, problems);
         match (id, key) {
-            (Some(id), Some(key)) => {
-                let token = token(environment, problems);
-                return assemble(&id, &key, token, problems);
-            }
+            (Some(id), Some(key)) => pairs.push((id, key)),
+            (_, _) if problems.len() > before => return None,
             (None, None) => {}
             (Some(id), None) => {
                 problems.add("environment", format!("{} is set, {key_name} is not", id.name));
@@ -62,7 +84,16 @@ pub(super) fn usual(environment: &dyn Environment, problems: &mut Problems) -> O
             }
         }
     }
-    None
+    // SCF sets its own spelling in every function; who writes the other one too means that.
+    let both = pairs.len() > 1;
+    let (id, key) = pairs.into_iter().next()?;
+    let before = problems.len();
+    let names = TOKENS.into_iter().filter(|name| !(both && *name == TOKEN_OF_SCF));
+    let token = token(names, environment, problems);
+    if problems.len() > before {
+        return None;
+    }
+    assemble(id, key, token, problems)
 }
 
 /// The key at the places that `[keys.SET]` names. `None` if it names none, or if a problem was told.
@@ -75,7 +106,7 @@ pub(super) fn named(
     let mut part = |name: &str| named_part(layers, set, name, environment, problems);
     let (id, key, token) = (part("secret_id"), part("secret_key"), part("token"));
     match (id, key) {
-        (Some(id), Some(key)) => assemble(&id, &key, token, problems),
+        (Some(id), Some(key)) => assemble(id, key, token, problems),
         (_, _) => None,
     }
 }
@@ -87,9 +118,13 @@ pub(super) fn is_named(layers: &Layers, set: &str) -> bool {
     })
 }
 
-fn token(environment: &dyn Environment, problems: &mut Problems) -> Option<Part> {
+fn token<'a>(
+    names: impl Iterator<Item = &'a str>,
+    environment: &dyn Environment,
+    problems: &mut Problems,
+) -> Option<Part> {
     let mut found: Option<Part> = None;
-    for name in TOKENS {
+    for name in names {
         let Some(part) = variable_or_file(environment, name, problems) else { continue };
         match &found {
             Some(first) if first.text.trim() != part.text.trim() => problems.add(
@@ -108,17 +143,24 @@ fn variable_or_file(
     name: &str,
     problems: &mut Problems,
 ) -> Option<Part> {
-    if let Some(text) = environment.get(name) {
-        return Some(Part { text: Zeroizing::new(text), name: name.to_owned() });
-    }
-    let name = format!("{name}_FILE");
-    let file = environment.get(&name)?;
-    match read(&file) {
-        Ok(text) => Some(Part { text, name }),
-        Err(fault) => {
-            problems.add("environment", format!("{name} names a file that {fault}"));
+    let file_name = format!("{name}_FILE");
+    let (text, file) = (environment.get(name), environment.get(&file_name));
+    match (text, file) {
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            problems.add("environment", format!("{name} and {file_name} are both set: keep one"));
             None
         }
+        (Some(text), None) => {
+            Some(Part { text: Zeroizing::new(text), name: name.to_owned(), file: None })
+        }
+        (None, Some(file)) => match read(&file) {
+            Ok(text) => Some(Part { text, name: file_name, file: Some(file.into()) }),
+            Err(fault) => {
+                problems.add("environment", format!("{file_name} names a file that {fault}"));
+                None
+            }
+        },
     }
 }
 
@@ -139,7 +181,7 @@ fn named_part(
             None
         }
         (Some(variable), None) => match environment.get(&variable) {
-            Some(text) => Some(Part { text: Zeroizing::new(text), name: variable }),
+            Some(text) => Some(Part { text: Zeroizing::new(text), name: variable, file: None }),
             None => {
                 let text = "names an environment variable that is not set";
                 problems.add_value(&env_path, &layers.origin(&env_path), text);
@@ -147,7 +189,7 @@ fn named_part(
             }
         },
         (None, Some(file)) => match read(&file) {
-            Ok(text) => Some(Part { text, name: file }),
+            Ok(text) => Some(Part { text, name: file.clone(), file: Some(file.into()) }),
             Err(fault) => {
                 let text = format!("names a file that {fault}");
                 problems.add_value(&file_path, &layers.origin(&file_path), text);
@@ -163,18 +205,24 @@ fn named_part(
     }
 }
 
-fn assemble(id: &Part, key: &Part, token: Option<Part>, problems: &mut Problems) -> Option<Found> {
-    let mut names = vec![id.name.clone(), key.name.clone()];
+fn assemble(id: Part, key: Part, token: Option<Part>, problems: &mut Problems) -> Option<Found> {
     let mut refuse = |part: &Part, fault| problems.add("key", format!("{} {fault}", part.name));
-    let secret_id = SecretId::new(&id.text).map_err(|fault| refuse(id, fault));
-    let secret_key = SecretKey::new(&key.text).map_err(|fault| refuse(key, fault));
+    let secret_id = SecretId::new(&id.text).map_err(|fault| refuse(&id, fault));
+    let secret_key = SecretKey::new(&key.text).map_err(|fault| refuse(&key, fault));
     let session_token = token
         .as_ref()
         .map(|part| SessionToken::new(&part.text).map_err(|fault| refuse(part, fault)))
         .transpose();
-    names.extend(token.map(|part| part.name));
+    let names = [Some(&id), Some(&key), token.as_ref()];
+    let names = names.into_iter().flatten().map(|part| part.name.clone()).collect();
+    let place =
+        KeyPlace::Parts { id: id.file, secret: key.file, token: token.and_then(|part| part.file) };
     match (secret_id, secret_key, session_token) {
-        (Ok(id), Ok(key), Ok(token)) => Some(Found { key: ParentKey::new(id, key, token), names }),
+        (Ok(id), Ok(key), Ok(token)) => {
+            let key = ParentKey::new(id, key, token);
+            let key = if place.is_nowhere() { key } else { key.standing_at(place) };
+            Some(Found { key, names })
+        }
         (_, _, _) => None,
     }
 }

@@ -1,7 +1,9 @@
 //! Turns `[keys.NAME]`, or nothing at all, into the settings of the credential room.
 
+mod auto;
 mod chain;
 mod fitting;
+mod local;
 mod role;
 mod web_identity;
 
@@ -10,7 +12,6 @@ use zeroize::Zeroizing;
 use super::{
     environment::Environment,
     found_key::{self, Found},
-    keys::AVAILABLE_SOURCES,
     layers::Layers,
     problem::Problems,
     refresh::refresh,
@@ -43,6 +44,10 @@ pub struct KeyNote {
     pub via: Option<String>,
     /// What will work, but is hardly meant.
     pub warnings: Vec<String>,
+    /// Why `auto` took none of the sources before this one.
+    pub passed_over: Vec<String>,
+    /// Where the key is kept over a restart.
+    pub cache_file: Option<String>,
 }
 
 /// All key sets; one without a file. The first signs requests, the others make calls for it.
@@ -72,17 +77,9 @@ struct Set<'a> {
 impl Set<'_> {
     fn build(&self, problems: &mut Problems) -> Option<(KeySetSettings, KeyNote)> {
         let asked = self.text("source").unwrap_or_else(|| "auto".to_owned());
-        if !AVAILABLE_SOURCES.contains(&asked.as_str()) {
-            let available = AVAILABLE_SOURCES.join(", ");
-            self.refuse(
-                "source",
-                format!("{asked} is not available in this version; available: {available}"),
-                problems,
-            );
-            return None;
-        }
         self.check_fitting(&asked, problems);
         let sts = self.sts(problems);
+        let mut passed_over = Vec::new();
         let (source, found_in) = match asked.as_str() {
             "http" => (SourceSettings::Http(self.http(problems)?), Vec::new()),
             "static" => self.fixed(problems)?,
@@ -90,11 +87,22 @@ impl Set<'_> {
             "assume-role" => self.assume_role(sts?, problems)?,
             "web-identity" => self.web_identity(sts, problems)?,
             "instance-role" => (self.instance_role(problems)?, Vec::new()),
-            _ => self.automatic(sts?, problems)?,
+            "file" => (self.file(problems)?, Vec::new()),
+            "exec" => (self.exec(problems)?, Vec::new()),
+            _ => {
+                let chosen = self.choose(sts, problems)?;
+                passed_over = chosen.passed_over;
+                (chosen.source, chosen.found_in)
+            }
         };
-        let name = self.name.to_owned();
-        let settings = KeySetSettings { name, source, refresh: refresh(self.layers) };
-        let note = note(&settings, asked == "auto", found_in);
+        let settings = KeySetSettings {
+            refresh: refresh(self.layers),
+            cache_file: self.cache_file(problems),
+            passed_over,
+            ..KeySetSettings::new(self.name, source)
+        };
+        let mut note = note(&settings, asked == "auto", found_in);
+        note.warnings.extend(local::warning(&settings.source));
         for problem in settings.problems() {
             self.translate(&problem, problems);
         }
@@ -103,10 +111,10 @@ impl Set<'_> {
 
     fn automatic(
         &self,
+        Found { key, names }: Found,
         sts: StsSettings,
         problems: &mut Problems,
     ) -> Option<(SourceSettings, Vec<String>)> {
-        let Found { key, names } = self.found(problems)?;
         let bucket = self.layers.text("upstream.bucket");
         let region = self.layers.text("upstream.region");
         if key.token.is_none() && bucket.is_some() && region.is_none() {
@@ -114,6 +122,13 @@ impl Set<'_> {
             return None;
         }
         match automatic(key, &region.unwrap_or_default(), bucket.as_deref(), sts) {
+            Ok(SourceSettings::FederationToken(mut settings)) => {
+                settings.duration = self.layers.span(&self.path("duration"));
+                if let Some(name) = self.text("session_name") {
+                    settings.session_name = name;
+                }
+                Some((SourceSettings::FederationToken(settings), names))
+            }
             Ok(source) => Some((source, names)),
             // Told with the other checks of upstream.bucket.
             Err(AutoError::BucketWithoutAppId { .. }) => None,
@@ -278,16 +293,20 @@ impl Set<'_> {
             return found_key::named(self.layers, self.name, self.environment, problems);
         }
         let before = problems.len();
-        let found = found_key::usual(self.environment, problems);
-        if found.is_none() && problems.len() == before {
+        let look = found_key::usual(self.environment, problems);
+        if look.found.is_none() && problems.len() == before {
             problems.add(
                 "keys",
-                "no key was found: set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY (and \
-                 TENCENTCLOUD_TOKEN for a temporary key), or say in [keys.default] where keys \
-                 come from",
+                format!(
+                    "no key was found: set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY (and \
+                     TENCENTCLOUD_TOKEN for a temporary key), or say in [keys.{}] where the key \
+                     is; {}",
+                    self.name,
+                    look.passed_over.join("; ")
+                ),
             );
         }
-        found
+        look.found
     }
 
     /// The room's own findings, under the name that the user knows.
@@ -337,9 +356,9 @@ fn note(set: &KeySetSettings, chosen_by_auto: bool, found_in: Vec<String>) -> Ke
             (Some(settings.endpoint.to_string()), None, Some(role))
         }
         SourceSettings::Http(settings) => (Some(settings.url.to_string()), None, None),
-        SourceSettings::Static(_) | SourceSettings::File(_) | SourceSettings::Exec(_) => {
-            (None, None, None)
-        }
+        SourceSettings::File(file) => (Some(file.path.display().to_string()), None, None),
+        SourceSettings::Exec(command) => (Some(command.program.display().to_string()), None, None),
+        SourceSettings::Static(_) => (None, None, None),
     };
     KeyNote {
         set: set.name.clone(),
@@ -351,5 +370,7 @@ fn note(set: &KeySetSettings, chosen_by_auto: bool, found_in: Vec<String>) -> Ke
         role,
         via: set.via().map(ToOwned::to_owned),
         warnings: set.warnings(),
+        passed_over: set.passed_over.clone(),
+        cache_file: set.cache_file.as_ref().map(|path| path.display().to_string()),
     }
 }

@@ -8,12 +8,13 @@ use crate::{
 
 use super::{layers::Layers, problem::Problems};
 
-/// The three kinds of doors, checked.
+/// All doors, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doors {
     pub(super) data: Vec<Door>,
     pub(super) telemetry: Vec<Door>,
     pub(super) control: Vec<Door>,
+    pub(super) key_endpoint: Vec<Door>,
 }
 
 impl Doors {
@@ -27,6 +28,10 @@ impl Doors {
 
     pub(super) fn control(&self) -> ControlSettings {
         ControlSettings { address: self.control.iter().cloned().map(into_server).collect() }
+    }
+
+    pub(super) fn key_endpoint(&self) -> Vec<server::ListenAddress> {
+        self.key_endpoint.iter().cloned().map(into_server).collect()
     }
 }
 
@@ -53,6 +58,7 @@ pub(super) fn doors(layers: &Layers, problems: &mut Problems) -> Doors {
     let data = parse(layers, "listen.address", problems);
     let telemetry = parse(layers, "telemetry.address", problems);
     let control = parse(layers, "control.address", problems);
+    let key_endpoint = parse(layers, "key_endpoint.address", problems);
     if data.is_empty() && problems.is_empty() {
         let origin = layers.origin("listen.address");
         problems.add_value("listen.address", &origin, "must name at least one address");
@@ -72,9 +78,21 @@ pub(super) fn doors(layers: &Layers, problems: &mut Problems) -> Doors {
             "must be loopback (127.0.0.1, [::1]) or unix:/path: its orders need no password",
         );
     }
-    let named = [("listen", &data), ("telemetry", &telemetry), ("control", &control)];
+    if key_endpoint.iter().any(is_wide) {
+        problems.add_value(
+            "key_endpoint.address",
+            &layers.origin("key_endpoint.address"),
+            "must be loopback (127.0.0.1, [::1]) or unix:/path: whoever reaches it gets whole keys",
+        );
+    }
+    let named = [
+        ("listen", &data),
+        ("telemetry", &telemetry),
+        ("control", &control),
+        ("key_endpoint", &key_endpoint),
+    ];
     refuse_shared(layers, &named, problems);
-    Doors { data, telemetry, control }
+    Doors { data, telemetry, control, key_endpoint }
 }
 
 /// How a bare path is read.

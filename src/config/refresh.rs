@@ -34,6 +34,11 @@ pub(super) fn refresh(layers: &Layers) -> RefreshSettings {
         forced_interval: span("forced_interval"),
         forced_burst: u32::try_from(layers.number("refresh.forced_burst")).unwrap_or(u32::MAX),
         wall_clock_tick: span("wall_clock_tick"),
+        startup_jitter: span("startup_jitter"),
+        warn_share: share("warn_share"),
+        critical_share: share("critical_share"),
+        critical_life: span("critical_life"),
+        near_expiry: span("near_expiry"),
     }
 }
 

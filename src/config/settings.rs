@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{
+    clock::clock,
     environment::Environment,
+    key_endpoint::key_endpoint,
     key_sets::{KeyNote, key_sets},
     layers::Layers,
     listen::{self, Door},
@@ -11,8 +13,10 @@ use super::{
     upstream,
 };
 use crate::{
+    clock::ClockSettings,
     control::ControlSettings,
     credential::KeySetSettings,
+    key_endpoint::KeyEndpointSettings,
     log::{LogFormat, LogSettings},
     proxy::ProxySettings,
     telemetry::TelemetrySettings,
@@ -30,10 +34,14 @@ pub struct Settings {
     pub keys: Vec<KeySetSettings>,
     /// How `keys` were understood, one note each.
     pub key_notes: Vec<KeyNote>,
+    /// What is learnt about the servers' clocks.
+    pub clock: ClockSettings,
     /// `/metrics` and health.
     pub telemetry: TelemetrySettings,
     /// Orders of the operator.
     pub control: ControlSettings,
+    /// Keys for programs that sign themselves; off without an address.
+    pub key_endpoint: KeyEndpointSettings,
     /// Logs.
     pub log: LogSettings,
     /// How long running requests may take to end. `shutdown.grace`
@@ -58,13 +66,16 @@ pub(super) fn settings(
     let proxy = upstream::proxy(layers, problems);
     let transport = upstream::transport(layers, doors.transport(), problems);
     let (keys, key_notes) = key_sets(layers, environment, problems);
+    let key_endpoint = key_endpoint(layers, doors.key_endpoint(), &keys, problems);
     Settings {
         proxy,
         transport,
         keys,
         key_notes,
+        clock: clock(layers, problems),
         telemetry: doors.telemetry(),
         control: doors.control(),
+        key_endpoint,
         log: log(layers, problems),
         shutdown_grace: layers.span("shutdown.grace"),
     }

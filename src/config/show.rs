@@ -77,6 +77,10 @@ fn shown(setting: &Setting, held: &Held) -> Value {
         ("keys.*.body" | "keys.*.external_id", Value::Text(text)) if !text.is_empty() => {
             Value::Text("…".to_owned())
         }
+        ("keys.*.command", Value::List(words)) => {
+            let arguments = words.iter().skip(1).map(|_| "…".to_owned());
+            Value::List(words.iter().take(1).cloned().chain(arguments).collect())
+        }
         ("keys.*.headers", Value::List(lines)) => {
             let name =
                 |line: &String| format!("{}: …", line.split(':').next().unwrap_or_default().trim());

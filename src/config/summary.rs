@@ -20,17 +20,34 @@ pub fn summary(settings: &Settings) -> String {
     row("listen", &join(settings.transport.listen.iter().map(address)));
     row("telemetry", &join(settings.telemetry.address.iter().map(server_address)));
     row("control", &join(settings.control.address.iter().map(server_address)));
+    let endpoint = &settings.key_endpoint;
+    row("hands keys", &join(endpoint.address.iter().map(server_address)));
+    if !endpoint.address.is_empty() {
+        row("  of", &endpoint.keys.join(", "));
+        row("  as", &join(endpoint.shapes.iter().map(|shape| shape.name().to_owned())));
+        let token = endpoint.bearer_token_file.as_ref();
+        row(
+            "  to",
+            &token.map_or("every program of this host".to_owned(), |file| {
+                format!("who shows the token in {}", file.display())
+            }),
+        );
+    }
     row("upstream", &upstream(&settings.proxy));
     row("dialled at", settings.proxy.connect_to.as_deref().unwrap_or_default());
     row("bare paths", bare_paths(&settings.proxy));
     for note in &settings.key_notes {
         row("keys", &keys(note));
+        for reason in &note.passed_over {
+            row("  not from", reason);
+        }
         row("  found in", &note.found_in.join(", "));
         row("  asked at", note.endpoint.as_deref().unwrap_or_default());
         let asked_with = note.via.as_ref().map(|via| format!("the key of {via}"));
         row("  asked with", &asked_with.unwrap_or_default());
         row("  role", note.role.as_deref().unwrap_or_default());
         row("  policy", &note.policy.as_deref().map(pretty).unwrap_or_default());
+        row("  kept in", note.cache_file.as_deref().unwrap_or_default());
         for warning in &note.warnings {
             row("  warning", warning);
         }

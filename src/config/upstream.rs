@@ -105,6 +105,8 @@ pub(super) fn transport(
         key_patience: layers.span("keys.wait"),
         access_log: layers.flag("log.access"),
         held_body_bytes: layers.number("limits.held_body_bytes"),
+        replay_body_bytes: layers.number("limits.replay_body_bytes"),
+        try_expired_keys: layers.text("keys.on_expired").as_deref() == Some("try"),
     }
 }
 

@@ -48,6 +48,8 @@ pub struct KeyStatus {
     pub expires_at: Option<String>,
     /// Seconds until then; negative once it is over.
     pub expires_in_seconds: Option<i64>,
+    /// How much that should trouble you: `calm`, `warn` or `critical`.
+    pub urgency: String,
     /// When the next refresh is due, RFC 3339.
     pub next_refresh_at: Option<String>,
     /// Seconds until then; negative while an attempt is under way.

@@ -99,6 +99,17 @@ pub enum SourceError {
         /// What the system said, or what is wrong with the content.
         fault: String,
     },
+    /// The source that `auto` was left with gives no key, and has given none so far.
+    #[error("{fault}; auto asked {kind} because {passed_over}")]
+    LastResort {
+        /// Its kind.
+        kind: &'static str,
+        /// Why the sources before it were not taken.
+        passed_over: String,
+        /// What it failed with.
+        #[source]
+        fault: Box<SourceError>,
+    },
     /// The instance has no role, or not the one that is meant.
     #[error("{endpoint} {fault}")]
     Role {
@@ -149,6 +160,7 @@ impl SourceError {
             Self::Status { status: 400..=499, .. } | Self::Role { .. } => RetryClass::Operator,
             Self::Status { .. } => RetryClass::Transient,
             Self::Refused { code, .. } => retry_of_code(code),
+            Self::LastResort { fault, .. } => fault.retry(),
         }
     }
 
@@ -163,6 +175,7 @@ impl SourceError {
             Self::Refused { .. } => "refused",
             Self::Command { .. } => "command",
             Self::File { .. } => "file",
+            Self::LastResort { fault, .. } => fault.label(),
             Self::Role { .. } => "role",
             Self::ParentWithoutKey { .. } => "parent-without-key",
             Self::ParentRefused { .. } => "parent-refused",
@@ -176,6 +189,7 @@ impl SourceError {
             Self::Refused { request_id, .. } | Self::ParentRefused { request_id, .. } => {
                 Some(request_id)
             }
+            Self::LastResort { fault, .. } => fault.request_id(),
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Status { .. }

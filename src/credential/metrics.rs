@@ -153,6 +153,9 @@ pub struct KeyMetrics {
     swaps: Family<KeysLabel, Counter>,
     rejections: Family<RejectionLabels, Counter>,
     on_previous: Counter,
+    on_expired: Counter,
+    narrowed: Family<RefreshLabels, Counter>,
+    narrowed_scopes: Family<KeysLabel, Gauge>,
     clock_offset: Seconds,
 }
 
@@ -172,6 +175,9 @@ impl Default for KeyMetrics {
             swaps: Family::default(),
             rejections: Family::default(),
             on_previous: Counter::default(),
+            on_expired: Counter::default(),
+            narrowed: Family::default(),
+            narrowed_scopes: Family::default(),
             clock_offset: Gauge::default(),
         }
     }
@@ -235,8 +241,23 @@ impl KeyMetrics {
         );
         registry.register(
             "key_requests_on_previous",
-            "Requests signed again with the key before the current one",
+            "Requests signed with the key before the current one",
             metrics.on_previous.clone(),
+        );
+        registry.register(
+            "key_requests_on_expired",
+            "Requests signed with an expired key",
+            metrics.on_expired.clone(),
+        );
+        registry.register(
+            "key_narrowed_fetches",
+            "Attempts to get a key for a narrower scope, by how they ended",
+            metrics.narrowed.clone(),
+        );
+        registry.register(
+            "key_narrowed_scopes",
+            "Narrower scopes that are remembered",
+            metrics.narrowed_scopes.clone(),
         );
         registry.register(
             "clock_offset_seconds",
@@ -281,12 +302,27 @@ impl KeyMetrics {
         self.last_success.get_or_create(&keys).set(seconds(at));
     }
 
+    pub(super) fn narrowed(&self, keys: &str, outcome: Outcome) {
+        let labels = RefreshLabels { keys: keys.to_owned(), outcome };
+        self.narrowed.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn narrowed_held(&self, keys: &str, scopes: usize) {
+        let label = KeysLabel { keys: keys.to_owned() };
+        let scopes = i64::try_from(scopes).unwrap_or(i64::MAX);
+        self.narrowed_scopes.get_or_create(&label).set(scopes);
+    }
+
     pub(super) fn rejected(&self, code: RejectionCode) {
         self.rejections.get_or_create(&RejectionLabels { code }).inc();
     }
 
     pub(super) fn used_previous(&self) {
         self.on_previous.inc();
+    }
+
+    pub(super) fn used_expired(&self) {
+        self.on_expired.inc();
     }
 
     #[expect(clippy::cast_precision_loss, reason = "offsets are at most a day")]
@@ -332,6 +368,7 @@ mod tests {
         metrics.rejected(RejectionCode::of("InvalidAccessKeyId"));
         metrics.rejected(RejectionCode::of("whatever a server makes up"));
         metrics.used_previous();
+        metrics.used_expired();
         metrics.clock_is_off_by(-2500);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -349,6 +386,7 @@ mod tests {
             "cos_auth_proxy_key_rejections_total{code=\"InvalidAccessKeyId\"} 1",
             "cos_auth_proxy_key_rejections_total{code=\"other\"} 1",
             "cos_auth_proxy_key_requests_on_previous_total 1",
+            "cos_auth_proxy_key_requests_on_expired_total 1",
             "cos_auth_proxy_clock_offset_seconds -2.5",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");

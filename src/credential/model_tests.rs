@@ -27,6 +27,8 @@ use crate::{
 
 const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
+/// Time stands still in a model: who waits is woken, or hangs.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// In how many orders a test is run: in those in which at most so often a thread is stopped in the
 /// midst of what it does, or in all.
@@ -158,7 +160,7 @@ fn whoever_waits_is_woken_by_the_first_key_that_can_be_used() {
             writer.publish(key(2));
             writer
         });
-        let woken = block_on(reader.wait(HOUR)).unwrap();
+        let woken = block_on(reader.wait(PATIENCE)).unwrap();
         assert_eq!(number(&woken), 2);
         drop(publishes.join());
     });
@@ -169,7 +171,7 @@ fn all_who_wait_are_woken_by_one_key() {
     in_every_order(AtMost(2), AtMost(3), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let waits = |reader: KeyReader| {
-            thread::spawn(move || number(&block_on(reader.wait(HOUR)).unwrap()))
+            thread::spawn(move || number(&block_on(reader.wait(PATIENCE)).unwrap()))
         };
         let (one, two) = (waits(reader.clone()), waits(reader));
         writer.publish(key(1));
@@ -223,7 +225,7 @@ fn whoever_listens_for_rejections_hears_each_key_once() {
                 current(&reader).unwrap()
             }
         });
-        block_on(reader.rejection());
+        block_on(reader.rung());
         writer.publish(key(2));
         let seen_last = uses.join().unwrap();
         // Either both were of the first key, or the second one was of the second and rings again.
@@ -260,8 +262,11 @@ impl KeySource for Numbered {
             self.step.fetch_add(1, SeqCst);
             self.at_once.fetch_sub(1, SeqCst);
             if call == self.fails {
-                let endpoint = "https://sts.example".to_owned();
-                return Err(SourceError::Unreachable { endpoint, fault: "refused".to_owned() });
+                return Err(SourceError::Refused {
+                    endpoint: "https://sts.example".to_owned(),
+                    code: "AuthFailure.UnauthorizedOperation".to_owned(),
+                    request_id: "-".to_owned(),
+                });
             }
             Ok(Fetched { credential: key(call), request_id: None })
         })
@@ -322,7 +327,7 @@ impl House {
     /// With the first key in use.
     fn open_with_key(fails: u32, settings: &RefreshSettings) -> (Self, Arc<Credential>) {
         let house = Self::open(fails, settings);
-        let key = block_on(house.reader.wait(HOUR)).unwrap();
+        let key = block_on(house.reader.wait(PATIENCE)).unwrap();
         (house, key)
     }
 
@@ -330,6 +335,15 @@ impl House {
     fn is_refused(&self, key: &Arc<Credential>) -> thread::JoinHandle<()> {
         let (reader, key) = (self.reader.clone(), Arc::clone(key));
         in_a_thread(move || report(&reader, &key))
+    }
+
+    /// In a thread of its own, a request whose key was refused gets the number of another one.
+    fn waits_for_another_than(&self, refused: &Arc<Credential>) -> thread::JoinHandle<Option<u32>> {
+        let (reader, refused) = (self.reader.clone(), Arc::clone(refused));
+        in_a_thread(move || {
+            let other = block_on(reader.another(|key| key.id != refused.id, PATIENCE));
+            other.map(|key| number(&key))
+        })
     }
 
     /// Closes when all that was asked for and reported is done; returns the calls that were made.
@@ -362,19 +376,53 @@ fn a_herd_that_meets_a_revoked_key_makes_one_call() {
 }
 
 #[test]
-fn a_request_whose_key_is_refused_gets_the_next_one() {
-    in_every_order(AtMost(2), AtMost(3), || {
-        let house = House::open(0, &RefreshSettings::default());
+fn a_request_whose_key_is_refused_gets_the_next_one_and_then_the_one_after() {
+    in_every_order(AtMost(1), AtMost(2), || {
+        let (house, one) = House::open_with_key(0, &RefreshSettings::default());
         let reader = house.reader.clone();
         let request = in_a_thread(move || {
-            let refused = block_on(reader.wait(HOUR)).unwrap();
-            report(&reader, &refused);
-            let other = block_on(reader.other_than(&refused.id, HOUR)).unwrap();
-            assert_eq!((number(&refused), number(&other)), (1, 2));
-            assert_eq!(previous(&reader), Some(1));
+            let two = block_on(reader.another(|key| key.id != one.id, PATIENCE)).unwrap();
+            let new = |key: &Credential| ![&one.id, &two.id].contains(&&key.id);
+            let three = block_on(reader.another(new, PATIENCE)).unwrap();
+            assert_eq!((number(&one), number(&two), number(&three)), (1, 2, 3));
+            assert_eq!(previous(&reader), Some(2));
         });
         request.join().unwrap();
+        assert_eq!(house.close(), 3);
+    });
+}
+
+#[test]
+fn all_who_wait_for_another_key_get_the_same_one() {
+    in_every_order(AtMost(1), AtMost(2), || {
+        let (house, one) = House::open_with_key(0, &RefreshSettings::default());
+        let waits = || house.waits_for_another_than(&one);
+        let both = [waits(), waits()];
+        assert_eq!(both.map(|request| request.join().unwrap()), [Some(2), Some(2)]);
         assert_eq!(house.close(), 2);
+    });
+}
+
+#[test]
+fn all_who_wait_in_vain_are_told_so() {
+    in_every_order(AtMost(1), AtMost(2), || {
+        let settings = RefreshSettings { forced_burst: 1, ..RefreshSettings::default() };
+        let (house, one) = House::open_with_key(2, &settings);
+        let waits = || house.waits_for_another_than(&one);
+        let both = [waits(), waits()];
+        assert_eq!(both.map(|request| request.join().unwrap()), [None, None]);
+        assert_eq!(house.close(), 2);
+    });
+}
+
+#[test]
+fn a_key_that_comes_of_a_second_ring_reaches_the_one_who_rang() {
+    in_every_order(AtMost(1), AtMost(2), || {
+        let (house, one) = House::open_with_key(2, &RefreshSettings::default());
+        let waits = || house.waits_for_another_than(&one);
+        let both = [waits(), waits()].map(|request| request.join().unwrap());
+        let calls = house.close();
+        assert_eq!(both.contains(&Some(3)), calls == 3, "{both:?} after {calls} calls");
     });
 }
 

@@ -56,6 +56,8 @@ pub struct Planner {
     distrusted: bool,
     /// The current key could be used when last looked at.
     was_usable: bool,
+    /// An attempt was made.
+    begun: bool,
 }
 
 /// What a look at the clock found.
@@ -82,7 +84,13 @@ impl Planner {
             last_class: RetryClass::Transient,
             distrusted: false,
             was_usable: false,
+            begun: false,
         }
+    }
+
+    /// Plans the first attempt.
+    pub fn starts_after(&mut self, wait: Duration, now: Moment) {
+        self.plan(Some(now.at + wait), now);
     }
 
     /// When the next attempt is planned, by the wall clock.
@@ -97,12 +105,24 @@ impl Planner {
         self.failures
     }
 
+    /// When the next attempt is made for whatever reason, as far as is planned.
+    #[must_use]
+    pub fn next_try_at(&self) -> Option<Instant> {
+        let planned = self.next.map(|moment| moment.instant);
+        [planned, self.forced].into_iter().flatten().min()
+    }
+
+    /// Whether a new key should have come already.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.failures > 0 || self.distrusted
+    }
+
     /// When to look at the plan again, if nothing happens before.
     #[must_use]
     pub fn wake_at(&self, now: Instant) -> Instant {
         let tick = now + self.settings.wall_clock_tick;
-        let planned = self.next.map(|moment| moment.instant);
-        [planned, self.forced].into_iter().flatten().fold(tick, Instant::min)
+        self.next_try_at().map_or(tick, |at| at.min(tick))
     }
 
     /// Whether an attempt is due by either clock.
@@ -114,7 +134,8 @@ impl Planner {
             }
         }
         let next = self.next?;
-        (next.instant <= now.instant || next.at <= now.at).then_some(Cause::Schedule)
+        let cause = if self.begun { Cause::Schedule } else { Cause::Start };
+        (next.instant <= now.instant || next.at <= now.at).then_some(cause)
     }
 
     /// Somebody asks for a new key: whether an attempt may be made for it.
@@ -146,32 +167,21 @@ impl Planner {
     /// An attempt begins. Returns whether it is to be judged as a forced one.
     pub fn begins(&mut self, cause: Cause) -> bool {
         self.forced = None;
+        self.begun = true;
         // What a polled source shows is the key, whichever ends first.
         self.distrusted || cause == Cause::Asked || self.renewal == Renewal::Polled
     }
 
     /// The attempt gave a key that is now the current one.
     pub fn swapped(&mut self, key: &Credential, now: Moment, draw: impl FnOnce() -> f64) {
-        let settings = &self.settings;
-        let spread = draw();
-        let drawn_at =
-            key.expires_at.map(|end| schedule::refresh_at(key.received_at, end, spread, settings));
-        let next = match (self.renewal, drawn_at) {
-            (Renewal::Never, _) => None,
-            (Renewal::AheadOfExpiry, Some(drawn_at)) => Some(drawn_at),
-            (Renewal::AheadOfExpiry, None) => {
-                Some(now.at + schedule::unchanged_delay(None, spread, settings))
-            }
-            (Renewal::Polled, drawn_at) => {
-                let remaining = key.remaining(now.at);
-                Some(schedule::poll_at(now.at, drawn_at, remaining, spread, settings))
-            }
-        };
+        let asks_again = self.renewal != Renewal::Never;
+        let drawn = asks_again.then(|| self.drawn(key, now.at, draw()));
+        self.begun = true;
         self.distrusted = false;
         self.was_usable = true;
         self.failures = 0;
-        self.refresh_at = next.map(|next| drawn_at.unwrap_or(next));
-        self.plan(next, now);
+        self.refresh_at = drawn.map(|(refresh_at, _)| refresh_at);
+        self.plan(drawn.map(|(_, next)| next), now);
     }
 
     /// The attempt gave the key that is held already.
@@ -231,6 +241,21 @@ impl Planner {
             }
         }
         Look { usable, ran_out }
+    }
+
+    /// When a key that came just now is to be renewed, and when to ask before that.
+    fn drawn(&self, key: &Credential, now: Timestamp, spread: f64) -> (Timestamp, Timestamp) {
+        let settings = &self.settings;
+        let Some(end) = key.expires_at else {
+            let at = now + schedule::unchanged_delay(None, spread, settings);
+            return (at, at);
+        };
+        let refresh_at = schedule::refresh_at(key.received_at, end, spread, settings);
+        if self.renewal != Renewal::Polled {
+            return (refresh_at, refresh_at);
+        }
+        let remaining = key.remaining(now);
+        (refresh_at, schedule::poll_at(now, Some(refresh_at), remaining, spread, settings))
     }
 
     fn retry_delay(
@@ -317,6 +342,19 @@ mod tests {
         assert_eq!(house.planner.due(slept), Some(Cause::Schedule), "timers stood still");
         let stepped_back = Moment { at: EPOCH, instant: house.instant(1800) };
         assert_eq!(house.planner.due(stepped_back), Some(Cause::Schedule), "the wall clock did");
+    }
+
+    #[test]
+    fn the_first_attempt_may_wait_and_what_is_promised_is_the_sooner_try() {
+        let mut house = House::new();
+        house.planner.starts_after(Duration::from_secs(2), house.at(0));
+        assert_eq!(house.planner.due(house.at(1)), None);
+        assert_eq!(house.planner.next_try_at(), Some(house.instant(2)));
+        assert_eq!(house.planner.due(house.at(2)), Some(Cause::Start));
+        assert!(!house.planner.is_late());
+        house.planner.rejected(house.instant(1));
+        assert_eq!(house.planner.next_try_at(), Some(house.instant(1)));
+        assert!(house.planner.is_late());
     }
 
     #[test]

@@ -60,6 +60,16 @@ pub struct RefreshSettings {
     /// How often the wall clock is compared with the plan, so that a suspended machine or a
     /// stepped clock is noticed.
     pub wall_clock_tick: Duration,
+    /// The first attempt waits a random part of this, so that a fleet does not ask at once.
+    pub startup_jitter: Duration,
+    /// With less than this share of its life left, a key is warned about.
+    pub warn_share: f64,
+    /// With less than this share of its life left, a key is critical …
+    pub critical_share: f64,
+    /// … or with less than this, unless that is more than the share to warn at.
+    pub critical_life: Duration,
+    /// With less than this left, requests wait for the key that is being asked for.
+    pub near_expiry: Duration,
 }
 
 impl Default for RefreshSettings {
@@ -94,6 +104,11 @@ impl Default for RefreshSettings {
             forced_interval: seconds(30),
             forced_burst: 2,
             wall_clock_tick: seconds(5),
+            startup_jitter: Duration::ZERO,
+            warn_share: 0.3,
+            critical_share: 0.1,
+            critical_life: seconds(300),
+            near_expiry: seconds(5),
         }
     }
 }
@@ -128,6 +143,8 @@ impl RefreshSettings {
             longest_poll: share(12, moment, usual.longest_poll),
             forced_interval: share(10, moment, usual.forced_interval),
             wall_clock_tick: share(6, moment, usual.wall_clock_tick),
+            critical_life: share(10, moment, usual.critical_life),
+            near_expiry: share(60, moment, usual.near_expiry),
             ..usual
         }
     }

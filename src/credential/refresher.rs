@@ -3,14 +3,16 @@
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Jolt, Timestamp},
     shutdown::Shutdown,
 };
 
 use super::{
     KeyReader, KeyWriter, RefreshSettings,
     accept::{self, Verdict},
+    cache::KeyCache,
     error::SourceError,
+    fallback::Outlook,
     handle::{Answer, RefreshNowError, RefresherHandle},
     metrics::{KeyMetrics, Outcome},
     planner::{Cause, Moment, Planner},
@@ -18,6 +20,7 @@ use super::{
     start::RefreshError,
     status::LastError,
     store,
+    urgency::Urgency,
 };
 
 /// The one who asks a source and writes a store.
@@ -30,7 +33,12 @@ pub struct Refresher {
     metrics: KeyMetrics,
     dice: fastrand::Rng,
     commands: mpsc::Receiver<Answer>,
+    cache: Option<KeyCache>,
     planner: Planner,
+    /// How near its end the current key was when last looked at.
+    urgency: Urgency,
+    /// So many rings are answered by what is planned.
+    heard: u64,
 }
 
 impl Cause {
@@ -51,7 +59,8 @@ impl Cause {
 
 enum Event {
     Asked(Answer),
-    Rejected,
+    /// Somebody wants another key; whether the current one is meant is marked on it.
+    Rung,
     /// The source knows of another key.
     Changed,
     Woken,
@@ -79,8 +88,10 @@ impl Refresher {
         dice: fastrand::Rng,
     ) -> (Self, KeyReader, RefresherHandle) {
         let (writer, reader) = store::channel_named(name, clock.clone());
-        let writer =
-            writer.keeping_previous_for(settings.previous_key_retention).counting(metrics.clone());
+        let writer = writer
+            .keeping_previous_for(settings.previous_key_retention)
+            .nearly_over_below(settings.near_expiry)
+            .counting(metrics.clone());
         let (ask, commands) = mpsc::channel(8);
         writer.note(|progress| progress.source = source.kind());
         let handle =
@@ -95,8 +106,18 @@ impl Refresher {
             metrics,
             dice,
             commands,
+            cache: None,
+            urgency: Urgency::Calm,
+            heard: 0,
         };
         (refresher, reader, handle)
+    }
+
+    /// Begins with the key that `cache` kept, and keeps each new one there.
+    #[must_use]
+    pub(super) fn keeping_in(mut self, cache: Option<KeyCache>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Asks, swaps, sleeps, until shutdown begins. An attempt under way is then given up.
@@ -110,22 +131,51 @@ impl Refresher {
 
     pub(super) async fn keep_fresh(&mut self) {
         self.look_at_clock();
-        // Its outcome is in the log, the metrics and the status; nobody else asked.
-        let (Ok(()) | Err(_)) = self.attempt(Cause::Start).await;
+        if !self.begins_with_a_kept_key().await {
+            let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
+            self.planner.starts_after(jitter, self.moment());
+            self.note_plan();
+        }
         loop {
             self.look_at_clock();
             if let Some(cause) = self.planner.due(self.moment()) {
+                // Its outcome is in the log, the metrics and the status; nobody else asked.
                 let (Ok(()) | Err(_)) = self.attempt(cause).await;
                 continue;
             }
+            self.tell(false);
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
-                Event::Rejected => self.rejected(),
+                Event::Rung => self.rung(),
                 Event::Changed => {
                     let (Ok(()) | Err(_)) = self.attempt(Cause::Schedule).await;
                 }
                 Event::Woken => {}
                 Event::HandlesGone => self.commands.close(),
+            }
+        }
+    }
+
+    async fn begins_with_a_kept_key(&mut self) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        let Some(credential) = cache.load(self.clock.now()).await else { return false };
+        let fetched = Fetched { credential, request_id: None };
+        match self.judge(Ok(fetched), false) {
+            Ok((_, fetched)) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), "begins with the key that was kept over the restart"
+                );
+                self.writer.note(|progress| progress.refreshes.count(Outcome::Swapped));
+                self.swap(fetched, Cause::Start);
+                true
+            }
+            Err(fault) => {
+                tracing::info!(
+                    target: "cos_auth_proxy::keys",
+                    keys = self.reader.name(), error = %fault, "the kept key is not used; one is fetched"
+                );
+                false
             }
         }
     }
@@ -139,7 +189,8 @@ impl Refresher {
             command = self.commands.recv(), if can_be_asked => {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
-            () = self.reader.rejection() => Event::Rejected,
+            () = self.reader.rung() => Event::Rung,
+            () = self.reader.wanted() => Event::Woken,
             () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
         }
@@ -162,7 +213,11 @@ impl Refresher {
         }
     }
 
-    fn rejected(&mut self) {
+    fn rung(&mut self) {
+        self.heard = self.reader.rings();
+        if !self.reader.take_rejection() {
+            return;
+        }
         let now = Instant::now();
         if let Some(at) = self.planner.rejected(now) {
             tracing::warn!(
@@ -176,6 +231,7 @@ impl Refresher {
     /// One attempt, from asking to the next plan.
     async fn attempt(&mut self, cause: Cause) -> Result<(), RefreshError> {
         let forced = self.planner.begins(cause);
+        self.tell(true);
         let began_at = Instant::now();
         let fetched = fetch(self.source.as_ref()).await;
         let request_id = request_id(&fetched);
@@ -198,6 +254,9 @@ impl Refresher {
         let told = match result {
             Ok((Verdict::Accepted, fetched)) => {
                 self.swap(fetched, cause);
+                if let (Some(cache), Some(key)) = (&self.cache, self.writer.held()) {
+                    cache.keep(key).await;
+                }
                 Ok(())
             }
             Ok((Verdict::Unchanged, fetched)) => {
@@ -232,6 +291,8 @@ impl Refresher {
         self.planner.swapped(&credential, now, || self.dice.f64());
         let id = credential.id.clone();
         let expires_at = credential.expires_at;
+        // Rings so far were for older keys; one for this key comes after it.
+        self.heard = self.reader.rings();
         self.writer.publish(credential);
         let next = self.note_plan();
         self.note_success(now.at);
@@ -260,6 +321,7 @@ impl Refresher {
     }
 
     fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
+        self.heard = self.reader.rings();
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
@@ -297,6 +359,11 @@ impl Refresher {
 
     /// What only time changes: gauges, the fallback's end, and the end of the current key.
     fn look_at_clock(&mut self) {
+        let jolt = self.clock.look();
+        if jolt.happened() {
+            tell_jolt(jolt, self.clock.offset_millis());
+            self.writer.wake();
+        }
         let now = self.moment();
         self.writer.forget_stale(now.at);
         let held = self.writer.held();
@@ -313,6 +380,23 @@ impl Refresher {
                 "the key has expired and no new one came"
             );
         }
+        let urgency = held.map_or(Urgency::Calm, |key| Urgency::of(&key, now.at, &self.settings));
+        if urgency > self.urgency {
+            urgency.tell(self.reader.name(), expires_at, now.at, self.planner.next_at());
+        }
+        self.urgency = urgency;
+        self.writer.note(|progress| progress.urgency = urgency);
+    }
+
+    /// Tells those who wait for a key what they may hope for.
+    fn tell(&self, asking: bool) {
+        self.writer.tell(Outlook {
+            swaps: 0,
+            heard: self.heard,
+            asking,
+            late: self.planner.is_late(),
+            next_try_at: self.planner.next_try_at(),
+        });
     }
 
     fn moment(&self) -> Moment {
@@ -333,6 +417,24 @@ impl Refresher {
             progress.failures = 0;
             progress.last_success_at = Some(now);
         });
+    }
+}
+
+/// What happened to the machine's clocks, for the log.
+fn tell_jolt(jolt: Jolt, offset_millis: i64) {
+    if !jolt.suspended.is_zero() {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            suspended_seconds = jolt.suspended.as_secs(),
+            "the machine was suspended; what became due meanwhile is done now"
+        );
+    }
+    if jolt.stepped_millis != 0 {
+        tracing::warn!(
+            target: "cos_auth_proxy::clock",
+            stepped_millis = jolt.stepped_millis, offset_millis,
+            "this host's clock was set; the offset to the servers' clocks follows"
+        );
     }
 }
 

@@ -9,6 +9,9 @@ use std::{
 
 use proptest::prelude::*;
 
+#[path = "refresher_waiting_tests.rs"]
+mod waiting;
+
 use super::*;
 use crate::{
     credential::{Credential, KeySetSettings, NoKey, source, start::start},
@@ -419,11 +422,11 @@ async fn keys_that_live_six_seconds_swap_for_minutes_without_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_jump_of_the_wall_clock_is_noticed_at_the_next_tick() {
+async fn a_suspended_machine_is_noticed_at_the_next_tick() {
     let house = House::open(vec![], Act::Key(2 * HOUR), &RefreshSettings::default(), 14);
     House::passes(Duration::from_secs(60)).await;
     // The machine slept for three hours: timers stood still, the wall clock did not.
-    house.clock.set_offset_millis(3 * 3600 * 1000);
+    house.clock.suspend(3 * HOUR);
     assert!(house.reader.current(house.clock.now()).is_err(), "expired, whatever timers say");
     House::passes(Duration::from_millis(5200)).await;
     assert_eq!(house.current_id(), "AKID0002");
@@ -434,7 +437,7 @@ async fn a_jump_of_the_wall_clock_is_noticed_at_the_next_tick() {
 async fn a_wall_clock_that_jumps_back_does_not_delay_the_refresh() {
     let house = House::open(vec![], Act::Key(2 * HOUR), &RefreshSettings::default(), 15);
     House::passes(Duration::from_secs(60)).await;
-    house.clock.set_offset_millis(-10 * 3600 * 1000);
+    house.clock.step(-10 * 3600 * 1000);
     house.then(Act::Key(2 * HOUR));
     House::passes(Duration::from_secs(5040)).await;
     assert!(house.calls().len() > 1, "{:?}", house.calls());

@@ -13,6 +13,7 @@ use crate::{
 use super::settings_check::{self as check, SettingProblem};
 
 use super::{
+    cache,
     endpoint::Endpoint,
     identity_settings::{InstanceRoleSettings, WebIdentitySettings},
     refresh_settings::RefreshSettings,
@@ -33,13 +34,23 @@ pub struct KeySetSettings {
     pub source: SourceSettings,
     /// When they are renewed.
     pub refresh: RefreshSettings,
+    /// Where the key is kept over a restart; see `docs/OPERATIONS.md`.
+    pub cache_file: Option<PathBuf>,
+    /// Why another source was not taken, told while this one gives no key.
+    pub passed_over: Vec<String>,
 }
 
 impl KeySetSettings {
     /// Settings with the default refresh numbers.
     #[must_use]
     pub fn new(name: &str, source: SourceSettings) -> Self {
-        Self { name: name.to_owned(), source, refresh: RefreshSettings::default() }
+        Self {
+            name: name.to_owned(),
+            source,
+            refresh: RefreshSettings::default(),
+            cache_file: None,
+            passed_over: Vec::new(),
+        }
     }
 
     /// Everything that is wrong, all at once; empty when the key set can be started.
@@ -56,12 +67,25 @@ impl KeySetSettings {
             SourceSettings::File(_) => Vec::new(),
             SourceSettings::Exec(settings) => settings.problems(),
         });
+        if let (Some(_), SourceSettings::Static(_)) = (&self.cache_file, &self.source) {
+            problems.push(SettingProblem {
+                field: "cache_file",
+                problem: "a static key is at hand at each start: nothing needs to be kept"
+                    .to_owned(),
+            });
+        }
         problems
     }
 
     /// What will work, but is hardly meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.short_life();
+        warnings.extend(self.cache_file.as_deref().and_then(cache::warning));
+        warnings
+    }
+
+    fn short_life(&self) -> Vec<String> {
         let asked = match &self.source {
             SourceSettings::FederationToken(settings) => settings.duration,
             SourceSettings::AssumeRole(settings) => settings.duration,
@@ -72,7 +96,8 @@ impl KeySetSettings {
             | SourceSettings::File(_)
             | SourceSettings::Exec(_) => return Vec::new(),
         };
-        check::short_life(asked).into_iter().collect()
+        let warning = check::short_life(asked).map(|text| format!("duration: {text}"));
+        warning.into_iter().collect()
     }
 
     /// The key set that makes the calls of this one.

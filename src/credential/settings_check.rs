@@ -35,6 +35,15 @@ pub(super) fn refresh(settings: &RefreshSettings) -> Vec<SettingProblem> {
     if !(0.0..1.0).contains(&settings.operator_spread) {
         problems.push(problem("refresh.operator_spread", "must be at least 0 and less than 1"));
     }
+    if !(settings.critical_share >= 0.0
+        && settings.critical_share <= settings.warn_share
+        && settings.warn_share < 1.0)
+    {
+        problems.push(problem(
+            "refresh.critical_share",
+            "critical_share and warn_share are shares of a key's life: 0 <= critical_share <= warn_share < 1",
+        ));
+    }
     if settings.forced_burst == 0 {
         problems.push(problem("refresh.forced_burst", "must be at least 1"));
     }
@@ -150,15 +159,12 @@ pub(super) fn is_role_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(fits) && text.bytes().any(|b| b != b'.')
 }
 
-/// Keys so short-lived are renewed all the time, and nobody documents that STS gives them.
-pub(super) fn short_life(asked: Duration) -> Option<String> {
-    const LEAST: Duration = Duration::from_secs(300);
-    let shown = humantime::format_duration(asked);
-    (asked < LEAST).then(|| {
-        format!(
-            "duration {shown}: keys that live less than 5m hardly survive one outage; 2h is usual"
-        )
-    })
+/// What to say to someone whose keys live so long or so shortly. Keys of less than five minutes are
+/// renewed all the time, and nobody documents that STS gives them.
+#[must_use]
+pub fn short_life(life: Duration) -> Option<&'static str> {
+    (life < Duration::from_secs(300))
+        .then_some("keys that live less than 5m do not outlast the shortest outage; 2h is usual")
 }
 
 fn role_arn(arn: &str) -> Option<SettingProblem> {

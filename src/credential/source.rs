@@ -1,13 +1,12 @@
 //! Where keys come from: one module per source behind one trait.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use crate::clock::Clock;
 
 use super::{
     Credential, KeyReader, KeySetSettings, chain,
     error::SourceError,
-    offset::ServerTime,
     settings::{RoleParent, SourceSettings},
     settings_check::SettingProblem,
 };
@@ -21,17 +20,19 @@ mod http_client;
 mod instance_role;
 mod key_place;
 mod key_text;
+mod last_resort;
 mod last_words;
 mod reply;
 mod small_files;
 mod stored;
 mod sts_client;
 mod token_file;
+mod via;
 mod watch;
 mod web_identity;
 
 pub(super) use key_place::Remembered;
-pub use key_place::{KeyFile, KeyPlace};
+pub use key_place::{KeyFile, KeyPlace, NoKeyThere};
 pub use key_text::KeyFormat;
 
 /// An attempt under way. Dropping it gives it up.
@@ -95,8 +96,22 @@ pub(super) fn build(
     clock: &Clock,
     parent: Option<KeyReader>,
 ) -> Result<Box<dyn KeySource>, SettingProblem> {
+    let source = build_plain(settings, clock, parent)?;
+    let is_last_resort = matches!(settings.source, SourceSettings::InstanceRole(_));
+    Ok(match settings.passed_over.as_slice() {
+        passed_over @ [_, ..] if is_last_resort => {
+            Box::new(last_resort::LastResort::new(source, passed_over))
+        }
+        [..] => source,
+    })
+}
+
+fn build_plain(
+    settings: &KeySetSettings,
+    clock: &Clock,
+    parent: Option<KeyReader>,
+) -> Result<Box<dyn KeySource>, SettingProblem> {
     let refresh = &settings.refresh;
-    let server_time = || Arc::new(ServerTime::new(clock.clone()));
     Ok(match &settings.source {
         SourceSettings::Static(fixed) => match fixed.key.place() {
             None => Box::new(fixed::Fixed::new(fixed.clone(), clock.clone())),
@@ -111,31 +126,24 @@ pub(super) fn build(
         }
         SourceSettings::Exec(command) => Box::new(exec::Exec::new(command.clone(), clock.clone())),
         SourceSettings::FederationToken(federation) => {
-            Box::new(federation_token::FederationToken::new(
-                federation.clone(),
-                refresh,
-                clock,
-                server_time(),
-            ))
+            Box::new(federation_token::FederationToken::new(federation.clone(), refresh, clock))
         }
         SourceSettings::AssumeRole(role) => {
             let parent = match (&role.parent, parent) {
                 (RoleParent::Key(key), _) => assume_role::Parent::Key(key.clone()),
-                (RoleParent::KeySet(_), Some(keys)) => assume_role::Parent::KeySet(keys),
+                (RoleParent::KeySet(_), Some(keys)) => {
+                    assume_role::Parent::KeySet(via::Via::new(keys, refresh.attempt_timeout))
+                }
                 (RoleParent::KeySet(name), None) => return Err(chain::unknown(name)),
             };
-            let (role, time) = (role.clone(), server_time());
-            Box::new(assume_role::AssumeRole::new(role, parent, refresh, clock, time))
+            Box::new(assume_role::AssumeRole::new(role.clone(), parent, refresh, clock))
         }
         SourceSettings::Http(server) => {
             Box::new(http::HttpSource::new(server.clone(), refresh, clock.clone()))
         }
-        SourceSettings::WebIdentity(identity) => Box::new(web_identity::WebIdentity::new(
-            identity.clone(),
-            refresh,
-            clock,
-            server_time(),
-        )),
+        SourceSettings::WebIdentity(identity) => {
+            Box::new(web_identity::WebIdentity::new(identity.clone(), refresh, clock))
+        }
         SourceSettings::InstanceRole(role) => {
             Box::new(instance_role::InstanceRole::new(role.clone(), clock.clone()))
         }

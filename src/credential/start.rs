@@ -7,6 +7,7 @@ use crate::{clock::Clock, shutdown::Shutdown};
 use super::{
     Credential, KeyMetrics, KeyReader, KeySetSettings, SettingProblem,
     accept::{self, Refusal},
+    cache::KeyCache,
     chain::{self, Link},
     error::{RetryClass, SourceError},
     handle::RefresherHandle,
@@ -119,6 +120,7 @@ fn assemble(
         metrics.clone(),
         fastrand::Rng::new(),
     );
+    let refresher = refresher.keeping_in(KeyCache::of(settings));
     Ok(Ready(refresher, reader, handle))
 }
 

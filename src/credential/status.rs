@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-use super::{Credential, error::RetryClass, metrics::Outcome};
+use super::{Credential, error::RetryClass, metrics::Outcome, urgency::Urgency};
 
 /// A snapshot of a key set, without any secret. Instants are RFC 3339 when serialised.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +27,8 @@ pub struct KeyStatus {
     pub expires_at: Option<Timestamp>,
     /// Whole seconds until then; 0 if it has passed.
     pub expires_in_seconds: Option<u64>,
+    /// How much that should trouble an operator.
+    pub urgency: Urgency,
     /// When the next attempt is due; `None` if none is planned.
     #[serde(serialize_with = "instant")]
     pub next_refresh_at: Option<Timestamp>,
@@ -97,6 +99,7 @@ pub(super) struct LastError {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) source: &'static str,
+    pub(super) urgency: Urgency,
     pub(super) next_refresh_at: Option<Timestamp>,
     pub(super) last_error: Option<LastError>,
     pub(super) failures: u32,
@@ -124,6 +127,7 @@ impl Progress {
                 .and_then(|key| key.remaining(now))
                 .as_ref()
                 .map(Duration::as_secs),
+            urgency: self.urgency,
             next_refresh_at: self.next_refresh_at,
             last_error: last_error.map(|error| error.text.clone()),
             last_error_at: last_error.map(|error| error.at),

@@ -6,16 +6,14 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    clock::{Clock, Timestamp},
-    secret::SecretId,
-};
+use crate::clock::{Clock, Timestamp};
 
 use super::{
-    Credential, KeyStatus,
-    metrics::{KeyMetrics, RejectionCode},
+    Credential, KeyStatus, RefreshSettings,
+    fallback::{Outlook, Rejection},
+    metrics::KeyMetrics,
     status::Progress,
-    sync::{ArcSwap, ArcSwapOption, AtomicBool, Notify, watch},
+    sync::{ArcSwap, ArcSwapOption, AtomicBool, AtomicU64, Notify, watch},
 };
 
 /// Why there is no key to sign with.
@@ -49,7 +47,7 @@ pub struct KeyHealth {
 /// The cheap handle of the data path: wait-free reads.
 #[derive(Clone, Debug)]
 pub struct KeyReader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// The one writer; lives in the refresher.
@@ -60,31 +58,43 @@ pub struct KeyWriter {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     name: String,
-    clock: Clock,
-    current: ArcSwapOption<Held>,
-    previous: ArcSwapOption<Previous>,
+    pub(super) clock: Clock,
+    pub(super) current: ArcSwapOption<Held>,
+    pub(super) previous: ArcSwapOption<Previous>,
+    /// Until when the previous key is used first: milliseconds since the epoch, 0 for not at all.
+    pub(super) previous_preferred_until: AtomicU64,
+    /// With less life than this a key is nearly over.
+    pub(super) near_expiry_millis: AtomicU64,
     /// What the last attempt failed with. Read only when there is no key.
     reason: ArcSwap<String>,
-    /// Counts published keys, and wakes those who wait for one.
-    swaps: watch::Sender<u64>,
-    rejected: Notify,
-    metrics: OnceLock<KeyMetrics>,
+    /// Wakes those who wait for a key.
+    pub(super) outlook: watch::Sender<Outlook>,
+    /// The keys that the upstream refused last, the latest first.
+    pub(super) rejections: ArcSwap<Vec<Rejection>>,
+    pub(super) rung: Notify,
+    /// How often the refresher was rung.
+    pub(super) rings: AtomicU64,
+    /// Somebody waits for a key: the refresher may have slept through its plan.
+    wanted: Notify,
+    /// The end of the expired key that was last told to be in use.
+    pub(super) expired_told: AtomicU64,
+    pub(super) metrics: OnceLock<KeyMetrics>,
     progress: std::sync::Mutex<Progress>,
 }
 
-/// The current key. A rejection is marked on the key it is about: it goes when that key goes, and a
-/// ring that comes late finds no mark.
+/// The current key. That it was rejected is marked on the key itself: the mark goes when the key
+/// goes, and a ring that comes late finds none.
 #[derive(Debug)]
-struct Held {
-    credential: Arc<Credential>,
-    rejected: AtomicBool,
+pub(super) struct Held {
+    pub(super) credential: Arc<Credential>,
+    pub(super) rejected: AtomicBool,
 }
 
 impl Deref for Held {
-    type Target = Arc<Credential>;
-    fn deref(&self) -> &Arc<Credential> {
+    type Target = Credential;
+    fn deref(&self) -> &Credential {
         &self.credential
     }
 }
@@ -92,9 +102,9 @@ impl Deref for Held {
 /// The key before the current one, kept for a while: a brand-new key may take a moment to be known
 /// everywhere.
 #[derive(Debug)]
-struct Previous {
-    credential: Arc<Credential>,
-    keep_until: Timestamp,
+pub(super) struct Previous {
+    pub(super) credential: Arc<Credential>,
+    pub(super) keep_until: Timestamp,
 }
 
 /// A store without a key, on the system's clock: its writer and a first reader.
@@ -111,17 +121,24 @@ pub fn channel_named(name: &str, clock: Clock) -> (KeyWriter, KeyReader) {
         clock,
         current: ArcSwapOption::empty(),
         previous: ArcSwapOption::empty(),
+        previous_preferred_until: AtomicU64::new(0),
+        near_expiry_millis: AtomicU64::new(0),
         reason: ArcSwap::from_pointee("the first attempt is under way".to_owned()),
-        swaps: watch::Sender::new(0),
-        rejected: Notify::new(),
+        outlook: watch::Sender::new(Outlook::default()),
+        rejections: ArcSwap::default(),
+        rung: Notify::new(),
+        rings: AtomicU64::new(0),
+        wanted: Notify::new(),
+        expired_told: AtomicU64::new(0),
         metrics: OnceLock::new(),
         progress: std::sync::Mutex::default(),
     });
+    let usual = RefreshSettings::default();
     let writer = KeyWriter {
         shared: Arc::clone(&shared),
-        previous_key_retention: super::RefreshSettings::default().previous_key_retention,
+        previous_key_retention: usual.previous_key_retention,
     };
-    (writer, KeyReader { shared })
+    (writer.nearly_over_below(usual.near_expiry), KeyReader { shared })
 }
 
 impl KeyReader {
@@ -133,7 +150,7 @@ impl KeyReader {
         let held = self.shared.current.load();
         match &*held {
             Some(key) if key.is_usable(now) => Ok(Arc::clone(&key.credential)),
-            held => Err(self.shared.no_key(held.as_ref().map(|key| &*key.credential))),
+            held => Err(self.shared.no_key(held.as_deref().map(Held::deref))),
         }
     }
 
@@ -146,13 +163,14 @@ impl KeyReader {
         if let Ok(credential) = self.current(self.shared.clock.now()) {
             return Ok(credential);
         }
-        let mut swaps = self.shared.swaps.subscribe();
+        let mut outlooks = self.shared.outlook.subscribe();
+        self.shared.wanted.notify_one();
         let published = async {
             loop {
                 if let Ok(credential) = self.current(self.shared.clock.now()) {
                     return credential;
                 }
-                if swaps.changed().await.is_err() {
+                if outlooks.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -160,59 +178,6 @@ impl KeyReader {
         match tokio::time::timeout(patience, published).await {
             Ok(credential) => Ok(credential),
             Err(_elapsed) => self.current(self.shared.clock.now()),
-        }
-    }
-
-    /// Waits until a usable key other than the one of this id is there; `None` when `patience` is
-    /// over. Cancel-safe.
-    pub(super) async fn other_than(
-        &self,
-        id: &SecretId,
-        patience: Duration,
-    ) -> Option<Arc<Credential>> {
-        let mut swaps = self.shared.swaps.subscribe();
-        let published = async {
-            loop {
-                let current = self.current(self.shared.clock.now()).ok();
-                if let Some(other) = current.filter(|key| key.id != *id) {
-                    return other;
-                }
-                if swaps.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        tokio::time::timeout(patience, published).await.ok()
-    }
-
-    /// The key before the current one, while it lives and is still kept as a fallback. Wait-free.
-    #[must_use]
-    pub fn previous(&self, now: Timestamp) -> Option<Arc<Credential>> {
-        let held = self.shared.previous.load();
-        let previous = held.as_ref()?;
-        let kept = now < previous.keep_until && previous.credential.is_usable(now);
-        kept.then(|| Arc::clone(&previous.credential))
-    }
-
-    /// A request was signed with [`KeyReader::previous`]: counts it.
-    pub fn report_used_previous(&self) {
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.used_previous();
-        }
-    }
-
-    /// The upstream refused this key, by its error code: rings the refresher (rate limited there).
-    /// Does not ring if the key was swapped in the meantime.
-    pub fn report_rejected(&self, credential: &Credential, code: &str) {
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.rejected(RejectionCode::of(code));
-        }
-        let held = self.shared.current.load();
-        if let Some(current) = held.as_ref().filter(|current| current.id == credential.id) {
-            // Of a herd, the first one rings.
-            if !current.rejected.swap(true, Ordering::AcqRel) {
-                self.shared.rejected.notify_one();
-            }
         }
     }
 
@@ -235,15 +200,24 @@ impl KeyReader {
     /// Everything an operator may see. Not for the data path: it takes a lock.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> KeyStatus {
-        let held = self.shared.held();
-        self.shared.progress().status(&self.shared.name, held.as_deref(), now)
+        let held = self.shared.current.load();
+        self.shared.progress().status(&self.shared.name, held.as_deref().map(Held::deref), now)
     }
 
-    /// Completes when the upstream refused the current key since the last call. Cancel-safe.
-    pub(super) async fn rejection(&self) {
-        while !self.take_rejection() {
-            self.shared.rejected.notified().await;
-        }
+    /// Completes when somebody began to wait for a key since the last call. Cancel-safe.
+    pub(super) async fn wanted(&self) {
+        self.shared.wanted.notified().await;
+    }
+
+    /// How often the refresher was rung. To be asked before [`KeyReader::take_rejection`]: what is
+    /// counted here is marked there.
+    pub(super) fn rings(&self) -> u64 {
+        self.shared.rings.load(Ordering::Acquire)
+    }
+
+    /// Completes when the refresher was rung since the last call. Cancel-safe.
+    pub(super) async fn rung(&self) {
+        self.shared.rung.notified().await;
     }
 
     /// Whether the upstream refused the current key since the last call.
@@ -261,6 +235,14 @@ impl KeyWriter {
         self
     }
 
+    /// A key with less life than this is nearly over (5 seconds by default).
+    #[must_use]
+    pub fn nearly_over_below(self, rest: Duration) -> Self {
+        let millis = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        self.shared.near_expiry_millis.store(millis, Ordering::Relaxed);
+        self
+    }
+
     /// Counts what readers report.
     #[must_use]
     pub fn counting(self, metrics: KeyMetrics) -> Self {
@@ -273,7 +255,7 @@ impl KeyWriter {
     /// key, if it is another and still alive, stays readable as the previous one for a while.
     pub fn publish(&self, credential: Credential) {
         let now = self.shared.clock.now();
-        let old = self.shared.held();
+        let old = self.held();
         // The old key is put aside first: whoever sees the new one finds its fallback.
         if let Some(old) = old.filter(|old| old.id != credential.id && old.is_usable(now)) {
             let keep_until = now + self.previous_key_retention;
@@ -283,7 +265,21 @@ impl KeyWriter {
         let held = Held { credential: Arc::new(credential), rejected };
         self.shared.current.store(Some(Arc::new(held)));
         self.shared.reason.store(Arc::new("the next key has not come".to_owned()));
-        self.shared.swaps.send_modify(|count| *count += 1);
+        self.shared.previous_preferred_until.store(0, Ordering::Relaxed);
+        self.shared.outlook.send_modify(|outlook| outlook.swaps += 1);
+    }
+
+    /// What those who wait for a key should know.
+    pub(super) fn tell(&self, outlook: Outlook) {
+        self.shared.outlook.send_if_modified(|told| {
+            let news = Outlook { swaps: told.swaps, ..outlook };
+            std::mem::replace(told, news) != news
+        });
+    }
+
+    /// Time was corrected: those who wait look again.
+    pub(super) fn wake(&self) {
+        self.shared.outlook.send_modify(|_| {});
     }
 
     /// An attempt failed: what to tell those who find no key. The key that is held stays.
@@ -309,7 +305,7 @@ impl KeyWriter {
 
     /// The key that is held, usable or not.
     pub(super) fn held(&self) -> Option<Arc<Credential>> {
-        self.shared.held()
+        self.shared.current.load().as_ref().map(|key| Arc::clone(&key.credential))
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Progress)) {
@@ -318,10 +314,6 @@ impl KeyWriter {
 }
 
 impl Shared {
-    fn held(&self) -> Option<Arc<Credential>> {
-        self.current.load().as_ref().map(|key| Arc::clone(&key.credential))
-    }
-
     fn no_key(&self, held: Option<&Credential>) -> NoKey {
         let reason = self.reason.load().as_str().to_owned();
         match held.and_then(|credential| credential.expires_at) {
@@ -339,7 +331,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{SecretKey, SessionToken};
+    use crate::secret::{SecretId, SecretKey, SessionToken};
 
     const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
@@ -410,6 +402,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_who_knows_the_key_waits_for_another() {
+        let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
+        writer.publish(key("AKIDone", Some(60)));
+        let known = reader.current(EPOCH).unwrap();
+        assert!(reader.another_than(&known.id, Duration::from_secs(3)).await.is_none());
+        let publish = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            writer.publish(key("AKIDtwo", Some(7200)));
+        };
+        let (other, ()) =
+            tokio::join!(reader.another_than(&known.id, Duration::from_secs(3)), publish);
+        assert_eq!(other.unwrap().id.as_str(), "AKIDtwo");
+        let at_once = reader.another_than(&known.id, Duration::ZERO).await;
+        assert_eq!(at_once.unwrap().id.as_str(), "AKIDtwo", "it is there already");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_waiter_gives_up_when_its_patience_is_over() {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let began_at = tokio::time::Instant::now();
@@ -434,7 +443,8 @@ mod tests {
     async fn a_rejection_of_a_key_that_was_swapped_already_does_not_ring() {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let rung = async |reader: &KeyReader| {
-            tokio::time::timeout(Duration::from_millis(1), reader.rejection()).await.is_ok()
+            let rung = tokio::time::timeout(Duration::from_millis(1), reader.rung()).await.is_ok();
+            rung && reader.take_rejection()
         };
         writer.publish(key("AKIDone", Some(7200)));
         let one = reader.current(EPOCH).unwrap();

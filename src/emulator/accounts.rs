@@ -2,6 +2,7 @@
 
 mod random;
 mod role_use;
+mod rules;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,6 +11,8 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
+
+pub use rules::{ExpiredKeyAnswer, KeyServerRules};
 
 use super::policy::Policy;
 use crate::clock::Clock;
@@ -178,28 +181,6 @@ impl KnownKey {
     }
 }
 
-/// What COS answers to a temporary key past its end: reports from production name several codes,
-/// so a test can choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ExpiredKeyAnswer {
-    /// 400 `ExpiredToken`, the code of the official table (doc 436/7730).
-    #[default]
-    ExpiredToken,
-    /// 403 `InvalidAccessKeyId`.
-    InvalidAccessKeyId,
-    /// 403 `AccessDenied`, `Request has expired`.
-    RequestHasExpired,
-}
-
-/// How the home-made key server behaves.
-#[derive(Clone, Debug, Default)]
-pub struct KeyServerRules {
-    /// The bearer token every request must show, if any.
-    pub bearer: Option<String>,
-    /// What its keys may do when the request does not say; `None`: everything.
-    pub policy: Option<Policy>,
-}
-
 /// Everybody the emulator knows. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts(Arc<Inner>);
@@ -219,12 +200,16 @@ struct Known {
     revoked: HashSet<String>,
     key_life: Option<u64>,
     issued: u64,
+    /// COS does not know the latest key for so many requests signed with it.
+    latest_unknown_for: u32,
     latest: Option<Arc<TemporaryKey>>,
     strict: bool,
     expired_key_answer: ExpiredKeyAnswer,
     key_server: KeyServerRules,
     /// Arns of the roles bound to the instance; `None`: the first role.
     instance_roles: Option<Vec<String>>,
+    /// Seconds after which the instance metadata shows another key; `None`: half its life.
+    instance_key_age: Option<u64>,
     /// Tags of sessions, by the id of their key.
     session_tags: HashMap<String, Vec<(String, String)>>,
 }
@@ -239,11 +224,13 @@ impl Default for Known {
             revoked: HashSet::new(),
             key_life: None,
             issued: 0,
+            latest_unknown_for: 0,
             latest: None,
             strict: true,
             expired_key_answer: ExpiredKeyAnswer::default(),
             key_server: KeyServerRules::default(),
             instance_roles: None,
+            instance_key_age: None,
             session_tags: HashMap::new(),
         }
     }
@@ -348,6 +335,7 @@ impl Accounts {
         });
         known.temporary.insert(key.secret_id.clone(), Arc::clone(&key));
         known.issued += 1;
+        known.latest_unknown_for = 0;
         known.latest = Some(Arc::clone(&key));
         key
     }
@@ -367,6 +355,23 @@ impl Accounts {
     #[must_use]
     pub fn latest(&self) -> Option<Arc<TemporaryKey>> {
         self.lock().latest.clone()
+    }
+
+    /// For the next `requests` requests signed with it, COS does not know the key issued last:
+    /// keys take a moment to be known everywhere. A newer key is known at once.
+    pub fn set_latest_unknown_for(&self, requests: u32) {
+        self.lock().latest_unknown_for = requests;
+    }
+
+    /// Whether COS knows this key already. Call it once per request.
+    pub(crate) fn is_known_yet(&self, secret_id: &str) -> bool {
+        let mut known = self.lock();
+        let is_latest = known.latest.as_ref().is_some_and(|latest| latest.secret_id == secret_id);
+        if !is_latest || known.latest_unknown_for == 0 {
+            return true;
+        }
+        known.latest_unknown_for -= 1;
+        false
     }
 
     /// From now on this key, permanent or temporary, is unknown to COS and STS.

@@ -167,8 +167,8 @@ impl KeyServer {
     ) -> Result<Arc<TemporaryKey>, Refusal> {
         let mut current = self.metadata_key.lock().unwrap_or_else(PoisonError::into_inner);
         let young = |key: &&Arc<TemporaryKey>| {
-            key.subject == subject
-                && now_unix < key.issued_at + (key.expires_at - key.issued_at).div_ceil(2)
+            let age = self.accounts.instance_key_age(key.expires_at - key.issued_at);
+            key.subject == subject && now_unix < key.issued_at + age
         };
         if let Some(key) = current.as_ref().filter(young) {
             return Ok(Arc::clone(key));

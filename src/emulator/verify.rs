@@ -9,7 +9,7 @@
 //! - a temporary key past its end: [`super::accounts::ExpiredKeyAnswer`], 400 `ExpiredToken` at first;
 //! - outside the signature's window: 403 `AccessDenied` "Request has expired" with the server's
 //!   time; a window that starts more than 15 minutes ahead: 403 `RequestTimeTooSkewed`;
-//! - revoked or unknown id, token missing or foreign: 403 `InvalidAccessKeyId`.
+//! - revoked or unknown id, a new key that is not known yet, token missing or foreign: 403 `InvalidAccessKeyId`.
 
 use std::fmt::Write as _;
 
@@ -62,6 +62,9 @@ pub struct Seen<'a> {
 pub fn verify(accounts: &Accounts, request: &Seen<'_>, now_unix: u64) -> Result<Caller, CosError> {
     let claim = Claim::of(request)?;
     let key = accounts.find(&claim.secret_id).ok_or_else(unknown_key)?;
+    if !accounts.is_known_yet(&claim.secret_id) {
+        return Err(unknown_key());
+    }
     check_token(&key, request)?;
     check_key_life(&key, accounts.expired_key_answer(), now_unix)?;
     check_window(&claim, now_unix)?;

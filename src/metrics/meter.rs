@@ -81,10 +81,17 @@ impl UpstreamErrorKind {
 pub enum RetryReason {
     /// A reused connection turned out to be dead.
     StaleConnection,
+    /// COS refused the key; sent again with another one.
+    KeyRejected,
+    /// COS refused the key; sent again with the one before it.
+    PreviousKey,
+    /// COS refused our time; signed again for its time.
+    Clock,
 }
 
 impl RetryReason {
-    pub(super) const NAMES: [&'static str; 1] = ["stale_connection"];
+    pub(super) const NAMES: [&'static str; 4] =
+        ["stale_connection", "key_rejected", "previous_key", "clock"];
 }
 
 /// How a request ended.

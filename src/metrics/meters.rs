@@ -156,7 +156,7 @@ impl Collector for Meters {
         self.connections(print)?;
         print.counters(
             "upstream_retries",
-            "Requests sent a second time",
+            "Requests sent again behind the client's back",
             "reason",
             &RetryReason::NAMES,
             |i| self.total(|m| &m.retries[i]),

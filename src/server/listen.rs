@@ -15,6 +15,9 @@ use socket2::{Domain, Protocol, Socket as Socket2, Type};
 /// Connections the kernel holds for us while we are busy.
 const BACKLOG: i32 = 1024;
 
+/// Mode of a unix socket that only its owner may connect to.
+const OWNER_ALONE: u32 = 0o600;
+
 /// One place to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -66,6 +69,14 @@ impl Listener {
     /// Whatever the system says; `AddrInUse` when somebody serves the unix socket or something
     /// else stands in its place.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
+        Self::bind_open_to(address, OWNER_ALONE)
+    }
+
+    /// The same, with another mode for a unix socket.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_open_to(address: &ListenAddress, mode: u32) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(wanted) => {
                 let listener = bind_tcp(*wanted)?;
@@ -73,7 +84,7 @@ impl Listener {
                 Ok(Self { socket: Socket::Tcp(listener), address })
             }
             ListenAddress::Unix(path) => {
-                let (listener, file) = bind_unix(path)?;
+                let (listener, file) = bind_unix(path, mode)?;
                 listener.set_nonblocking(true)?;
                 Ok(Self { socket: Socket::Unix(listener, file), address: address.clone() })
             }
@@ -185,9 +196,9 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Binds beside the path, closes the socket to others and only then moves it into place, so that
+/// Binds beside the path, sets who may connect and only then moves it into place, so that
 /// there is no moment in which somebody else could connect.
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     free_place(path)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
@@ -196,7 +207,7 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         fs::remove_file(&beside)?;
     }
     let listener = UnixListener::bind(&beside)?;
-    let moved = fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))
+    let moved = fs::set_permissions(&beside, fs::Permissions::from_mode(mode))
         .and_then(|()| fs::rename(&beside, path))
         .and_then(|()| identity(path));
     match moved {
@@ -233,6 +244,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(listener);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let _open = Listener::bind_open_to(&ListenAddress::Unix(path.clone()), 0o660).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     }
 
     #[test]

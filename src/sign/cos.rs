@@ -137,6 +137,12 @@ impl SigningKey {
         }
     }
 
+    /// The signature over a text that somebody calls `HttpString`, to find out what was signed.
+    #[must_use]
+    pub fn signature_of(&self, http_string: &[u8]) -> String {
+        ascii(&self.sign(&hex_of(&Sha1::digest(http_string).0)))
+    }
+
     fn sign(&self, http_string_sha1: &[u8; 40]) -> [u8; 40] {
         let mut mac = self.opened.clone();
         mac.update(http_string_sha1);

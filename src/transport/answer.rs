@@ -5,11 +5,13 @@ use std::{
     io,
     mem::MaybeUninit,
     task::{Context, Poll},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
+    clock::Timestamp,
     http1::{
         self, AnswerTo, Body, BodyDecoder, FieldSlots, HeadScan, HeadScanner, Limits,
         write_last_chunk,
@@ -22,7 +24,7 @@ use super::{
     buffers::{Buffer, SMALL},
     framing::{Framing, next_piece},
     record::Record,
-    stream::{Filled, Outgoing, Stream, poll_fill, write_out},
+    stream::{Filled, Outgoing, Stream, poll_fill, poll_gone, write_out},
     worker::Worker,
 };
 
@@ -33,23 +35,36 @@ const INTERIM_MOST: usize = 8;
 
 /// An answer as it arrives.
 pub(super) struct Answer<'w> {
-    worker: &'w Worker,
+    pub(super) worker: &'w Worker,
     to: Answered,
-    buffer: Buffer,
+    pub(super) buffer: Buffer,
     scanner: HeadScanner,
     touched: bool,
     interim: usize,
-    head: Option<Head>,
-    /// The beginning of an error's body, which may say that the key is the problem.
+    pub(super) head: Option<Head>,
+    /// When the request was out.
+    asked_at: Option<Instant>,
+    /// How the connection ended while the body was kept back: a socket tells that only once.
+    pub(super) ended: Option<BodyEnd>,
+    /// The beginning of an error's body, which may say that the signature is the problem.
     heard: Option<Vec<u8>>,
 }
 
 /// What the head of the final answer said.
-struct Head {
+pub(super) struct Head {
     status: u16,
-    len: usize,
-    body: Body,
-    keep_alive: bool,
+    pub(super) len: usize,
+    pub(super) body: Body,
+    pub(super) keep_alive: bool,
+}
+
+/// What came while waiting for more of an answer.
+pub(super) enum More {
+    Bytes,
+    Closed,
+    Reset,
+    Late,
+    ClientGone,
 }
 
 /// Why there is no answer.
@@ -80,6 +95,8 @@ impl<'w> Answer<'w> {
             touched: false,
             interim: 0,
             head: None,
+            asked_at: None,
+            ended: None,
             heard: None,
         }
     }
@@ -87,6 +104,10 @@ impl<'w> Answer<'w> {
     /// Not one byte of an answer arrived.
     pub(super) fn is_untouched(&self) -> bool {
         !self.touched
+    }
+
+    pub(super) fn is_to_head(&self) -> bool {
+        self.to.to_head
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -98,17 +119,32 @@ impl<'w> Answer<'w> {
         if !self.worker.settings.access_log {
             return None;
         }
+        self.field("x-cos-request-id")
+    }
+
+    /// The server's time, if the answer is COS's own.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        self.field("x-cos-request-id")?;
+        let text = std::str::from_utf8(self.field("date")?).ok()?;
+        let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Timestamp::from_unix_seconds(since_epoch.as_secs()))
+    }
+
+    /// From the end of the request to the head of the answer.
+    pub(super) fn round_trip(&self, answered_at: Instant) -> Duration {
+        self.asked_at.map_or(Duration::MAX, |asked_at| answered_at.duration_since(asked_at))
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
         let len = self.head.as_ref()?.len;
         let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
         let head = self.buffer.unread().get(..len)?;
-        http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
-            .ok()?
-            .field("x-cos-request-id")
+        http1::read_response(head, &mut slots, &LIMITS, self.answer_to()).ok()?.field(name)
     }
 
-    /// The code with which COS refused the key, once the body was brought down.
-    pub(super) fn key_error(&self) -> Option<&'static str> {
-        proxy::key_error(self.heard.as_ref()?)
+    /// The beginning of an error's body, once it was brought down.
+    pub(super) fn heard(&self) -> Option<&[u8]> {
+        self.heard.as_deref()
     }
 
     /// Reads into the answer's buffer, which exists only from the first byte on.
@@ -149,8 +185,10 @@ impl<'w> Answer<'w> {
         inbox: &mut Buffer,
     ) -> Result<(), AnswerEnd> {
         let settings = &self.worker.settings;
+        let asked_at = Instant::now();
+        self.asked_at = Some(asked_at);
         let (mut late, mut late_as) = (
-            Instant::now() + settings.first_byte_timeout,
+            asked_at + settings.first_byte_timeout,
             (UpstreamErrorKind::FirstByteTimeout, Reason::UpstreamFirstByteTimeout),
         );
         let mut begun = false;
@@ -171,28 +209,36 @@ impl<'w> Answer<'w> {
                 late = Instant::now() + settings.stall_timeout;
                 late_as = (UpstreamErrorKind::Stalled, Reason::Stalled);
             }
-            let step = poll_fn(|cx| {
-                if let Poll::Ready(filled) = self.poll_fill(upstream, cx) {
-                    return Poll::Ready(Ok(filled));
-                }
-                while !inbox.is_full() {
-                    match poll_fill(client, inbox, cx) {
-                        Poll::Ready(Ok(Filled::Bytes)) => {}
-                        Poll::Ready(Ok(Filled::Closed) | Err(_)) => return Poll::Ready(Err(())),
-                        Poll::Pending => break,
-                    }
-                }
-                Poll::Pending
-            });
-            let (kind, reason) = match timeout_at(late, step).await {
-                Ok(Ok(Ok(Filled::Bytes))) => continue,
-                Ok(Err(())) => return Err(AnswerEnd::ClientGone),
-                Ok(Ok(Ok(Filled::Closed))) => (UpstreamErrorKind::Closed, Reason::UpstreamClosed),
-                Ok(Ok(Err(_))) => (UpstreamErrorKind::Reset, Reason::UpstreamClosed),
-                Err(_) => late_as,
+            let (kind, reason) = match self.more(upstream, client, inbox, late).await {
+                More::Bytes => continue,
+                More::ClientGone => return Err(AnswerEnd::ClientGone),
+                More::Closed => (UpstreamErrorKind::Closed, Reason::UpstreamClosed),
+                More::Reset => (UpstreamErrorKind::Reset, Reason::UpstreamClosed),
+                More::Late => late_as,
             };
             return Err(AnswerEnd::Failed { kind, reason });
         }
+    }
+
+    /// Waits for more of the answer, with an eye on the client, which has heard nothing yet.
+    pub(super) async fn more(
+        &mut self,
+        upstream: &mut Stream,
+        client: &mut Stream,
+        inbox: &mut Buffer,
+        late: Instant,
+    ) -> More {
+        let step = poll_fn(|cx| {
+            if let Poll::Ready(filled) = self.poll_fill(upstream, cx) {
+                return Poll::Ready(match filled {
+                    Ok(Filled::Bytes) => More::Bytes,
+                    Ok(Filled::Closed) => More::Closed,
+                    Err(_) => More::Reset,
+                });
+            }
+            poll_gone(client, inbox, cx).map(|()| More::ClientGone)
+        });
+        timeout_at(late, step).await.unwrap_or(More::Late)
     }
 
     fn answer_to(&self) -> AnswerTo {
@@ -316,23 +362,35 @@ impl<'w> Answer<'w> {
                 continue;
             }
             self.fit_buffer(decoder);
-            let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
-            match timeout(self.worker.settings.stall_timeout, read).await {
-                Ok(Ok(Filled::Bytes)) => {}
-                Ok(Ok(Filled::Closed)) if decoder.close().is_ok() => {
-                    if framing != Framing::Plain {
-                        write_last_chunk(b"", out);
-                        self.write(client, out, &[]).await?;
-                    }
-                    return Ok(false);
+            if let Some(end) = self.read_on(upstream).await {
+                let closed = matches!(end, BodyEnd::Cut(UpstreamErrorKind::Truncated));
+                if !closed || decoder.close().is_err() {
+                    return Err(end);
                 }
-                Ok(Ok(Filled::Closed)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Truncated)),
-                Ok(Err(_)) => return Err(BodyEnd::Cut(UpstreamErrorKind::Reset)),
-                Err(_) => return Err(BodyEnd::Cut(UpstreamErrorKind::Stalled)),
+                if framing != Framing::Plain {
+                    write_last_chunk(b"", out);
+                    self.write(client, out, &[]).await?;
+                }
+                return Ok(false);
             }
         }
         // Bytes after the end are nobody's: such a connection is not used again.
         Ok(self.buffer.is_empty())
+    }
+
+    /// Reads more of the body, or tells how it was cut; `Truncated` may also be its end.
+    async fn read_on(&mut self, upstream: &mut Stream) -> Option<BodyEnd> {
+        if let Some(end) = self.ended.take() {
+            return Some(end);
+        }
+        let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
+        let kind = match timeout(self.worker.settings.stall_timeout, read).await {
+            Ok(Ok(Filled::Bytes)) => return None,
+            Ok(Ok(Filled::Closed)) => UpstreamErrorKind::Truncated,
+            Ok(Err(_)) => UpstreamErrorKind::Reset,
+            Err(_) => UpstreamErrorKind::Stalled,
+        };
+        Some(BodyEnd::Cut(kind))
     }
 
     fn write_head(&self, keep: bool, out: &mut Vec<u8>) -> Result<(Body, bool), BodyEnd> {

@@ -1,12 +1,12 @@
 //! One request, once through: head in, signed head out, body up, answer down.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     credential::NoKey,
-    http1::{Body, BodyDecoder, BodyEvent, HeadScan, HeadScanner},
+    http1::{Body, HeadScan, HeadScanner},
     metrics::{Origin as Speaker, RetryReason, UpstreamErrorKind},
     proxy::{self, Reason, Refused},
 };
@@ -14,8 +14,12 @@ use crate::{
 use super::{
     answer::{self, Answer, AnswerEnd},
     buffers::Buffer,
-    prepare::{ClientSide, Halt, Prepared, prepare},
+    heal::Tried,
+    hold::HoldEnd,
+    leased::Leased,
+    prepare::{ClientSide, Halt, Prepared, With, prepare},
     record::Record,
+    server_time,
     stream::{Filled, Outgoing, Stream, poll_fill, write_out},
     upload::{Upload, UploadEnd},
     worker::Worker,
@@ -49,6 +53,7 @@ pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer)
         head_len,
         continued: false,
         body_taken: false,
+        body_begun: false,
     };
     let prepared = match exchange.prepare().await {
         Ok(prepared) => prepared,
@@ -57,22 +62,25 @@ pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer)
     exchange.carry_out(prepared).await
 }
 
-struct Exchange<'w> {
-    worker: &'w Worker,
-    client: &'w mut Stream,
-    record: Record,
+pub(super) struct Exchange<'w> {
+    pub(super) worker: &'w Worker,
+    pub(super) client: &'w mut Stream,
+    pub(super) record: Record,
     /// The head, then what the client sent after it.
-    inbox: Buffer,
-    head_len: usize,
-    continued: bool,
+    pub(super) inbox: Buffer,
+    pub(super) head_len: usize,
+    /// The client was told to send its body.
+    pub(super) continued: bool,
     /// The body is out of the inbox: what follows the head there is the next request.
     body_taken: bool,
+    /// Some of the body went up without being held: it cannot be sent again.
+    pub(super) body_begun: bool,
 }
 
 /// A signed request with the body it goes with.
-struct Ready {
-    prepared: Prepared,
-    held: Option<Vec<u8>>,
+pub(super) struct Ready {
+    pub(super) prepared: Prepared,
+    pub(super) held: Option<Vec<u8>>,
 }
 
 /// How one attempt towards upstream failed.
@@ -89,19 +97,31 @@ impl<'w> Exchange<'w> {
     /// Prepares until signed: waits for a key or holds the body where that is asked for.
     async fn prepare(&mut self) -> Result<Ready, After> {
         let mut held = None;
+        let mut with = With::Usual;
         let mut waited = false;
+        let mut until = None;
         loop {
             let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
-            match prepare(self.worker, &mut self.record, head, held.as_deref()) {
+            match prepare(self.worker, &mut self.record, head, held.as_deref(), &with) {
                 Ok(prepared) => return Ok(Ready { prepared, held }),
+                Err(Halt::NearlyOver { key, key_set }) => {
+                    let patience = self.patience(&mut until);
+                    self.worker.keys(key_set).await_next(&key, patience).await;
+                    with = With::WhatThereIs;
+                }
                 Err(Halt::NoKey { no_key, client, .. }) if waited => {
                     return Err(self.no_key(&no_key, client).await);
                 }
                 Err(Halt::NoKey { key_set, client, .. }) => {
                     waited = true;
-                    let patience = self.worker.settings.key_patience;
-                    if let Err(no_key) = self.worker.keys(key_set).wait(patience).await {
-                        return Err(self.no_key(&no_key, client).await);
+                    let patience = self.patience(&mut until);
+                    let keys = self.worker.keys(key_set);
+                    if let Err(no_key) = keys.wait(patience).await {
+                        let tries = self.worker.settings.try_expired_keys;
+                        match tries.then(|| keys.expired()).flatten() {
+                            Some(expired) => with = With::This(expired),
+                            None => return Err(self.no_key(&no_key, client).await),
+                        }
                     }
                 }
                 Err(Halt::Hold(side)) => match self.hold_body(side).await {
@@ -127,6 +147,12 @@ impl<'w> Exchange<'w> {
         }
     }
 
+    /// What is left of the one wait for a key that a request is worth.
+    fn patience(&self, until: &mut Option<Instant>) -> Duration {
+        let now = Instant::now();
+        until.get_or_insert(now + self.worker.settings.key_patience).duration_since(now)
+    }
+
     async fn no_key(&mut self, no_key: &NoKey, side: ClientSide) -> After {
         let refused = Refused {
             reason: Reason::NoKey,
@@ -138,10 +164,12 @@ impl<'w> Exchange<'w> {
         self.refuse(&refused, side, false).await
     }
 
-    /// Sends the request and brings back the answer; a dead reused connection is replaced once.
-    async fn carry_out(mut self, ready: Ready) -> After {
+    /// Sends the request and brings back the answer; a dead reused connection is replaced once, and
+    /// a refused key or time where the request can be sent again.
+    async fn carry_out(mut self, mut ready: Ready) -> After {
         let side = ready.prepared.client;
         let mut repeated = false;
+        let mut tried = Tried::default();
         loop {
             let kept = if repeated { None } else { self.worker.pool.take(&ready.prepared.origin) };
             let reused = kept.is_some();
@@ -158,9 +186,26 @@ impl<'w> Exchange<'w> {
                     }
                 },
             };
-            let mut upstream = Leased { stream: Some(upstream), worker: self.worker };
+            let mut upstream = Leased::new(upstream, self.worker);
             match self.attempt(&ready, &mut upstream).await {
-                Ok(Attempt::Answered { answer, uploaded }) => {
+                Ok(Attempt::Answered { mut answer, uploaded }) => {
+                    if matches!(answer.status(), 400..=499) {
+                        match self.heal(&mut tried, &ready, &mut upstream, &mut answer).await {
+                            Ok(Some(again)) => {
+                                if uploaded && answer.is_done_with() {
+                                    upstream.give_back(Arc::clone(&ready.prepared.origin));
+                                }
+                                ready.prepared = again;
+                                continue;
+                            }
+                            Ok(None) => {}
+                            Err(_gone) => {
+                                self.record.client_gone();
+                                return After::Drop;
+                            }
+                        }
+                    }
+                    self.settle(&tried, &ready.prepared);
                     return self.bring_down(&ready, upstream, answer, uploaded).await;
                 }
                 Ok(Attempt::ClientGone) => {
@@ -205,8 +250,8 @@ impl<'w> Exchange<'w> {
                 .await
             }
             None => {
-                if let Err(gone) = self.say_continue(side).await {
-                    return Ok(gone);
+                if self.say_continue(side).await.is_err() {
+                    return Ok(Attempt::ClientGone);
                 }
                 let mut upload = Upload {
                     worker: self.worker,
@@ -214,8 +259,9 @@ impl<'w> Exchange<'w> {
                     upstream: upstream.stream(),
                     answer: &mut answer,
                     record: &mut self.record,
+                    begun: false,
                 };
-                upload
+                let end = upload
                     .send(
                         ready.prepared.signed.head(),
                         side.body,
@@ -223,7 +269,9 @@ impl<'w> Exchange<'w> {
                         &mut self.inbox,
                         self.head_len,
                     )
-                    .await
+                    .await;
+                self.body_begun |= upload.begun;
+                end
             }
         };
         let uploaded = match end {
@@ -238,7 +286,9 @@ impl<'w> Exchange<'w> {
         };
         match answer.head(upstream.stream(), self.client, &mut self.inbox).await {
             Ok(()) => {
-                self.record.first_byte_at = Some(Instant::now());
+                let now = Instant::now();
+                self.record.first_byte_at = Some(now);
+                server_time::sample(self.worker, &answer, now);
                 Ok(Attempt::Answered { answer, uploaded })
             }
             Err(AnswerEnd::ClientGone) => Ok(Attempt::ClientGone),
@@ -248,22 +298,6 @@ impl<'w> Exchange<'w> {
                 Err(Failed { refused: reason.refused(), kind, unsent: false, died })
             }
         }
-    }
-
-    async fn say_continue(&mut self, side: ClientSide) -> Result<(), Attempt<'w>> {
-        let body_is_here = self.inbox.unread().len() > self.head_len;
-        if !side.expects_continue
-            || body_is_here
-            || self.continued
-            || side.body == Body::None
-            || side.body == Body::Length(0)
-        {
-            return Ok(());
-        }
-        self.continued = true;
-        let line = Outgoing::new(proxy::continue_100(), b"");
-        let written = write_out(line, self.client, self.worker.settings.stall_timeout).await;
-        written.map_err(|_gone| Attempt::ClientGone)
     }
 
     /// Writes the answer to the client and decides what both connections are good for afterwards.
@@ -278,9 +312,10 @@ impl<'w> Exchange<'w> {
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
         let brought = answer.body(upstream.stream(), self.client, &mut self.record, keep).await;
-        if let Some(code) = answer.key_error() {
-            let keys = self.worker.keys(ready.prepared.key_set);
-            keys.report_rejected(&ready.prepared.key, code);
+        if let Some(body) = answer.heard() {
+            let (signed, operation) = (ready.prepared.signed.head(), self.record.operation);
+            let now = self.worker.clock.now();
+            self.worker.signature_errors.look_at(status, body, signed, operation, now);
         }
         match brought {
             Ok(down) => {
@@ -302,49 +337,6 @@ impl<'w> Exchange<'w> {
                 tracing::warn!(status, kind = ?kind, operation = self.record.operation.name(), "upstream cut an answer short; the client's connection is reset so that it can tell");
                 self.client.reset_on_close(true);
                 After::Drop
-            }
-        }
-    }
-
-    /// Reads the whole body (bounded) out of the inbox and the connection.
-    async fn hold_body(&mut self, side: ClientSide) -> Result<Vec<u8>, HoldEnd> {
-        let most = self.worker.settings.held_body_bytes;
-        let too_large = || HoldEnd::Refused(Reason::HeldBodyTooLarge.refused());
-        if matches!(side.body, Body::Length(n) if n > most as u64) {
-            return Err(too_large());
-        }
-        if self.say_continue(side).await.is_err() {
-            return Err(HoldEnd::ClientGone);
-        }
-        let mut decoder = BodyDecoder::new(side.body);
-        let mut body = Vec::new();
-        loop {
-            let input = self.inbox.unread().get(self.head_len..).unwrap_or_default();
-            match decoder.decode(input) {
-                Err(fault) => return Err(HoldEnd::Refused(fault.into())),
-                Ok(BodyEvent::Data { start, end }) => {
-                    let data = input.get(start..end).unwrap_or_default();
-                    if body.len() + data.len() > most {
-                        return Err(too_large());
-                    }
-                    body.extend_from_slice(data);
-                    self.record.request_bytes(end - start);
-                    self.inbox.remove(self.head_len, end);
-                }
-                Ok(BodyEvent::End { consumed }) => {
-                    self.inbox.remove(self.head_len, consumed);
-                    return Ok(body);
-                }
-                Ok(BodyEvent::NeedMore) => {
-                    self.inbox.remove(self.head_len, usize::MAX);
-                    self.inbox.make_room(self.head_len + super::buffers::SMALL);
-                    let read = poll_fn(|cx| poll_fill(self.client, &mut self.inbox, cx));
-                    match timeout(self.worker.settings.stall_timeout, read).await {
-                        Ok(Ok(Filled::Bytes)) => {}
-                        Ok(Ok(Filled::Closed) | Err(_)) => return Err(HoldEnd::ClientGone),
-                        Err(_) => return Err(HoldEnd::Refused(Reason::BodyTimeout.refused())),
-                    }
-                }
             }
         }
     }
@@ -373,41 +365,10 @@ impl<'w> Exchange<'w> {
     }
 }
 
-enum HoldEnd {
-    ClientGone,
-    Refused(Refused),
-}
-
 enum Attempt<'a> {
     Answered { answer: Answer<'a>, uploaded: bool },
     ClientGone,
     ClientBroken(Refused),
-}
-
-/// An upstream connection in use: closed, and counted as closed, unless given back.
-struct Leased<'w> {
-    stream: Option<Stream>,
-    worker: &'w Worker,
-}
-
-impl Leased<'_> {
-    fn stream(&mut self) -> &mut Stream {
-        self.stream.as_mut().expect("only give_back takes the stream, and it takes self")
-    }
-
-    fn give_back(mut self, origin: Arc<proxy::Origin>) {
-        if let Some(stream) = self.stream.take() {
-            self.worker.pool.give(origin, stream);
-        }
-    }
-}
-
-impl Drop for Leased<'_> {
-    fn drop(&mut self) {
-        if self.stream.is_some() {
-            self.worker.meter.upstream_closed();
-        }
-    }
 }
 
 /// Reads until the head is complete. `None` when the client closed first.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
+    explain,
     http1::{Body, BodyDecoder, BodyEvent, BodyFault, write_chunk_head, write_last_chunk},
-    proxy,
 };
 
 /// What the input held of a body.
@@ -63,7 +63,7 @@ pub(super) fn next_piece(
                 piece.len += data.len();
                 piece.consumed += end;
                 if let Some(heard) = &mut heard {
-                    let room = proxy::ERROR_BYTES.saturating_sub(heard.len());
+                    let room = explain::ERROR_BYTES.saturating_sub(heard.len());
                     heard.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
                 }
                 if framing != Framing::Plain {

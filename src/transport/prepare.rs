@@ -3,6 +3,7 @@
 use std::{mem::MaybeUninit, sync::Arc};
 
 use crate::{
+    clock::Timestamp,
     credential::{Credential, NoKey},
     http1::{self, Body, FieldSlots, RequestHead, Version},
     proxy::{Answered, Origin, Refused, Signed},
@@ -17,8 +18,19 @@ pub(super) struct Prepared {
     /// The key set that signs it, and the key it was signed with.
     pub(super) key_set: usize,
     pub(super) key: Arc<Credential>,
+    /// By how much the clock was corrected when it was signed.
+    pub(super) offset_millis: i64,
     pub(super) client: ClientSide,
     pub(super) safe_to_repeat: bool,
+}
+
+/// Which key signs.
+pub(super) enum With {
+    /// The one to sign with now; with little life left, one that is under way is worth a wait.
+    Usual,
+    /// The one to sign with now, however near its end.
+    WhatThereIs,
+    This(Arc<Credential>),
 }
 
 /// What the client said about its side of the connection.
@@ -37,6 +49,8 @@ pub(super) enum Halt {
     Refused(Refused, ClientSide),
     /// No usable key in this key set now: wait for one, then prepare again.
     NoKey { no_key: NoKey, key_set: usize, client: ClientSide },
+    /// The key is about to end: wait for the next if one is under way, then prepare again.
+    NearlyOver { key: Arc<Credential>, key_set: usize },
     /// The body must be held first: hold it, then prepare again with it.
     Hold(ClientSide),
 }
@@ -47,6 +61,7 @@ pub(super) fn prepare(
     record: &mut Record,
     head: &[u8],
     held: Option<&[u8]>,
+    with: &With,
 ) -> Result<Prepared, Halt> {
     let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
     let head = http1::read_request(head, &mut slots, &worker.settings.request_limits)
@@ -59,16 +74,17 @@ pub(super) fn prepare(
     record.operation = admitted.operation;
     record.method = admitted.method;
 
-    let now = worker.clock.now();
+    let (now, offset_millis) = (worker.clock.now(), worker.clock.offset_millis());
     let key_set = admitted.key_set;
-    let key = worker.keys(key_set).current(now).map_err(|no_key| Halt::NoKey {
-        no_key,
-        key_set,
-        client,
-    })?;
-    if admitted.needs_digest && held.is_none() {
+    let key = choose(worker, key_set, with, now, client)?;
+    let repeatable = match client.body {
+        Body::Length(n) => n > 0 && n <= worker.settings.replay_body_bytes as u64,
+        Body::None | Body::Chunked | Body::UntilClose => false,
+    };
+    if (admitted.needs_digest || repeatable) && held.is_none() {
         return Err(Halt::Hold(client));
     }
+    let held = held.filter(|_| admitted.needs_digest);
     let mut composer = worker.composer.borrow_mut();
     let outbound =
         composer.compose(&admitted, &head, &key, held, worker.buffers.head()).map_err(refused)?;
@@ -78,9 +94,28 @@ pub(super) fn prepare(
         signed,
         key_set,
         key,
+        offset_millis,
         client,
         safe_to_repeat: admitted.safe_to_repeat,
     })
+}
+
+fn choose(
+    worker: &Worker,
+    key_set: usize,
+    with: &With,
+    now: Timestamp,
+    client: ClientSide,
+) -> Result<Arc<Credential>, Halt> {
+    let keys = worker.keys(key_set);
+    if let With::This(key) = with {
+        return Ok(Arc::clone(key));
+    }
+    let key = keys.to_sign(now).map_err(|no_key| Halt::NoKey { no_key, key_set, client })?;
+    if matches!(with, With::Usual) && keys.is_nearly_over(&key, now) {
+        return Err(Halt::NearlyOver { key, key_set });
+    }
+    Ok(key)
 }
 
 fn client_side(head: &RequestHead<'_, '_>) -> ClientSide {

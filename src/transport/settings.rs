@@ -37,4 +37,10 @@ pub struct TransportSettings {
     pub access_log: bool,
     /// `limits.held_body_bytes`: largest body that is held to be digested.
     pub held_body_bytes: usize,
+    /// `limits.replay_body_bytes`: uploads of a known length up to this are held, so that they can
+    /// be sent again with another key; 0 holds none.
+    pub replay_body_bytes: usize,
+    /// `keys.on_expired`: no key but an expired one, and none came in time: sign with it all the
+    /// same.
+    pub try_expired_keys: bool,
 }

@@ -120,6 +120,19 @@ pub(super) fn poll_fill(
     Poll::Ready(Ok(Filled::Bytes))
 }
 
+/// Looks after a client that waits for its answer: what it sends meanwhile goes to `inbox` while
+/// there is room. Ready once it has left.
+pub(super) fn poll_gone(client: &mut Stream, inbox: &mut Buffer, cx: &mut Context<'_>) -> Poll<()> {
+    while !inbox.is_full() {
+        match poll_fill(client, inbox, cx) {
+            Poll::Ready(Ok(Filled::Bytes)) => {}
+            Poll::Ready(Ok(Filled::Closed) | Err(_)) => return Poll::Ready(()),
+            Poll::Pending => break,
+        }
+    }
+    Poll::Pending
+}
+
 /// Two slices that are written as one, and how much of them is out.
 #[derive(Debug)]
 pub(super) struct Outgoing<'a> {

@@ -1,7 +1,7 @@
 //! Opening the data ports, starting the data threads and ending them.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 use super::{
-    BindError, ListenAddress, TlsError, TransportSettings,
+    BindError, ListenAddress, SignatureErrors, TlsError, TransportSettings,
     buffers::{Budget, Buffers},
     client_config,
     listen::{self, Door},
@@ -61,6 +61,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The metrics, one shard per thread.
     pub meters: Arc<Meters>,
+    /// Where the last refused signature is remembered.
+    pub signature_errors: SignatureErrors,
     /// What upstream usually speaks: decides whether missing roots are an error at start.
     pub scheme: Scheme,
 }
@@ -133,6 +135,7 @@ impl Transport {
                 keys: Arc::clone(&keys),
                 clock: parts.clock.clone(),
                 meter: parts.meters.meter(number),
+                signature_errors: parts.signature_errors.clone(),
                 tls: tls.clone(),
                 budget: Arc::clone(&budget),
                 draining: drain.child_token(),
@@ -193,6 +196,7 @@ struct Seed {
     keys: Arc<[KeyReader]>,
     clock: Clock,
     meter: Arc<crate::metrics::Meter>,
+    signature_errors: SignatureErrors,
     tls: Option<Arc<rustls::ClientConfig>>,
     budget: Arc<Budget>,
     draining: CancellationToken,
@@ -227,6 +231,7 @@ impl Seed {
             gate: self.gate,
             key_sets: self.keys,
             clock: self.clock,
+            signature_errors: self.signature_errors,
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(self.budget),
             pool: Pool::new(
@@ -237,6 +242,7 @@ impl Seed {
             connector: Connector { tls: self.tls, patience: settings.connect_timeout },
             meter: self.meter,
             draining: self.draining,
+            next_sample_at: Cell::new(Instant::now()),
             settings,
         }
     }

@@ -46,6 +46,8 @@ pub(super) struct Upload<'u, 'w> {
     pub(super) upstream: &'u mut Stream,
     pub(super) answer: &'u mut Answer<'w>,
     pub(super) record: &'u mut Record,
+    /// Some of the body is out of the client's hands and not kept: it cannot be sent again.
+    pub(super) begun: bool,
 }
 
 impl Upload<'_, '_> {
@@ -72,6 +74,7 @@ impl Upload<'_, '_> {
             return end;
         }
         self.record.request_bytes(piece.len);
+        self.begun = piece.consumed > 0;
         inbox.remove(head_len, piece.consumed);
         if piece.done {
             return UploadEnd::Sent;
@@ -102,6 +105,7 @@ impl Upload<'_, '_> {
             if let Some(end) = self.read(&mut buffer).await {
                 break end;
             }
+            self.begun = true;
             framed.clear();
             let piece = match next_piece(&mut decoder, buffer.unread(), framing, &mut framed, None)
             {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream,
+    SignatureErrors, TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream,
     upstream::Connector,
 };
 
@@ -45,11 +45,14 @@ pub(super) struct Worker {
     pub(super) key_sets: Arc<[KeyReader]>,
     pub(super) clock: Clock,
     pub(super) meter: Arc<Meter>,
+    pub(super) signature_errors: SignatureErrors,
     pub(super) composer: RefCell<Composer>,
     pub(super) buffers: Buffers,
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) draining: CancellationToken,
+    /// When an answer's date is next worth reading.
+    pub(super) next_sample_at: Cell<Instant>,
 }
 
 impl Worker {

@@ -10,10 +10,10 @@ use cos_auth_proxy::{
     credential::{
         self, AssumeRoleSettings, Endpoint, FederationTokenSettings, HttpSettings, KeyMetrics,
         KeyReader, KeySetSettings, ParentKey, RefreshError, RefreshSettings, RefresherHandle,
-        SourceError, SourceSettings, StsSettings,
+        RetryClass, SourceError, SourceSettings, StsSettings,
     },
     emulator::{
-        accounts::{Account, Accounts, Role},
+        accounts::{Account, Accounts, Role, Subject},
         faults::Faults,
         key_server::start_key_server,
         seen::SeenLog,
@@ -96,13 +96,12 @@ impl Stand {
 
     pub(crate) fn start(&self, source: SourceSettings) -> (KeyReader, RefresherHandle) {
         let settings = KeySetSettings {
-            name: "default".to_owned(),
-            source,
             refresh: RefreshSettings {
                 attempt_timeout: Duration::from_secs(2),
                 forced_burst: 1000,
                 ..RefreshSettings::default()
             },
+            ..KeySetSettings::new("default", source)
         };
         let metrics = KeyMetrics::default();
         credential::start(&settings, &self.clock, &metrics, &self.shutdown).unwrap()
@@ -129,4 +128,32 @@ pub(crate) fn refused_code(result: Result<credential::Credential, RefreshError>)
     let fault = result.unwrap_err();
     let RefreshError::Source(SourceError::Refused { code, .. }) = fault else { panic!("{fault}") };
     code
+}
+
+/// Waits until `look` finds something.
+pub(crate) async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.expect("it does not happen")
+}
+
+pub(crate) fn class(fault: &RefreshError) -> RetryClass {
+    fault.retry()
+}
+
+pub(crate) fn other_role() -> String {
+    ROLE.replace("cos-sidecar", "other")
+}
+
+pub(crate) fn session_arn(stand: &Stand) -> String {
+    match &stand.accounts.latest().unwrap().subject {
+        Subject::RoleSession { arn, .. } => arn.clone(),
+        Subject::Federated(name) => panic!("{name}"),
+    }
 }

@@ -64,6 +64,7 @@ impl Orders {
                 }],
                 ..Status::default()
             }),
+            last_signature_error: Box::new(|| Some(serde_json::json!({ "signature_failure": 1 }))),
         }
     }
 
@@ -119,6 +120,9 @@ fn orders_are_carried_out_and_answered() {
     assert_eq!(status["keys"][0]["expires_in_seconds"], -3);
     assert_eq!(status["keys"][0]["last_error"], serde_json::Value::Null);
 
+    let failure = control.order("GET /last-signature-error", "");
+    assert_eq!((failure.status, &failure.json()["signature_failure"]), (200, &1.into()));
+
     assert_eq!(control.order("POST /quit", "").status, 202);
     assert_eq!(orders.quits.load(Ordering::Relaxed), 1);
 }
@@ -159,7 +163,13 @@ fn orders_that_a_web_page_could_send_are_refused_and_do_nothing() {
         (format!("Host: localhost\r\nOrigin: http://localhost:9002\r\n{mark}"), 403),
         (format!("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n{mark}"), 403),
     ] {
-        for order in ["POST /quit", "POST /refresh", "PUT /log-level", "GET /status"] {
+        for order in [
+            "POST /quit",
+            "POST /refresh",
+            "PUT /log-level",
+            "GET /status",
+            "GET /last-signature-error",
+        ] {
             let answer = control.ask(&format!(
                 "{order} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
             ));
@@ -185,6 +195,7 @@ fn wrong_paths_and_methods_are_told_what_there_is() {
         ("GET /refresh", 405),
         ("POST /log-level", 405),
         ("POST /status", 405),
+        ("POST /last-signature-error", 405),
         ("GET /metrics", 404),
         ("POST /quit/", 404),
     ] {

@@ -9,12 +9,21 @@ use std::{
 
 use cos_auth_proxy::{
     clock::Clock,
-    credential::{KeyMetrics, RefreshSettings, Refresher},
+    credential::{
+        Endpoint, FederationTokenSettings, KeyMetrics, KeyReader, KeySetSettings, Narrowing,
+        ParentKey, Permission, RefreshSettings, Refresher, RetryClass, SourceSettings, StsSettings,
+        bucket_policy,
+    },
+    key_endpoint::{HandedOut, KeyEndpoint, KeyEndpointMetrics, KeyEndpointSettings, Shape},
     metrics::{Ended, Labels, Meters, Origin, Registry},
+    secret::{SecretId, SecretKey},
     shutdown::Shutdown,
 };
 
-use crate::keys::{SECRET, Scripted, TOKEN, key};
+use crate::{
+    keys::{SECRET, Scripted, TOKEN, key},
+    running::Running,
+};
 
 const LABELS: Labels =
     Labels { operations: &["GetObject"], methods: &["GET"], reasons: &["no-key"] };
@@ -67,12 +76,53 @@ async fn scrape() -> String {
     let (_, failing) = start("failing", false);
     handle.refresh_now().await.unwrap();
     failing.refresh_now().await.unwrap_err();
+    ask_for_keys(&mut registry, &metrics, &reader).await;
     let held = reader.wait(Duration::from_secs(20)).await.unwrap();
     reader.report_rejected(&held, "InvalidAccessKeyId");
     reader.report_rejected(&key("AKIDother", None), "SomethingNew");
     shutdown.begin();
     assert!(shutdown.finished(Duration::from_secs(20)).await);
     registry.encode()
+}
+
+/// A request to the key endpoint, and one for a narrowed key, which nobody gives.
+async fn ask_for_keys(registry: &mut Registry, metrics: &KeyMetrics, keys: &KeyReader) {
+    let parent = ParentKey::new(
+        SecretId::new("AKIDparent").unwrap(),
+        SecretKey::new("secret-of-the-parent").unwrap(),
+        None,
+    );
+    let source = SourceSettings::FederationToken(FederationTokenSettings {
+        sts: StsSettings {
+            endpoint: Endpoint::new("http://127.0.0.1:1").unwrap(),
+            ..StsSettings::default()
+        },
+        parent,
+        session_name: "test".to_owned(),
+        policy: bucket_policy("ap-guangzhou", "b-1250000000"),
+        duration: Duration::from_secs(7200),
+    });
+    let settings = KeySetSettings::new("default", source);
+    let narrowing = Narrowing::new(settings, None, Clock::system(), metrics.clone());
+    let wanted = Permission {
+        action: "name/cos:GetObject".to_owned(),
+        resource: "qcs::cos:ap-guangzhou:uid/1250000000:b-1250000000/a".to_owned(),
+    };
+    narrowing.key(&[wanted]).await.unwrap_err();
+    let settings = KeyEndpointSettings {
+        address: Vec::new(),
+        socket_mode: 0o600,
+        shapes: vec![Shape::Sts],
+        keys: vec!["default".to_owned()],
+        bearer_token_file: None,
+        margin: Duration::from_secs(60),
+        wait: Duration::from_secs(3),
+    };
+    let counted = KeyEndpointMetrics::register(registry.room());
+    let sets = vec![HandedOut { keys: keys.clone(), narrowing }];
+    let endpoint = KeyEndpoint::new(&settings, sets, Clock::system(), counted);
+    let service = Running::start(move |listener, end| endpoint.serve(listener, end));
+    assert_eq!(service.get("/sts").status, 421, "its Host is another's");
 }
 
 fn families(text: &str) -> BTreeMap<String, Series> {
@@ -161,6 +211,12 @@ async fn the_page_lists_the_values_of_labels() {
     let retries = &families["cos_auth_proxy_upstream_retries_total"].labels["reason"];
     let retries: BTreeSet<_> = retries.iter().map(String::as_str).collect();
     assert_eq!(listed("`reason` of `upstream_retries`"), retries);
+    let classes = RetryClass::ALL.map(RetryClass::label);
+    assert_eq!(listed("`class`"), BTreeSet::from(classes));
+    let outcomes = BTreeSet::from(KeyEndpointMetrics::OUTCOMES);
+    assert_eq!(listed("`outcome` of `key_endpoint_requests`"), outcomes);
+    let shapes = Shape::ALL.map(Shape::name).into_iter().chain(["none"]);
+    assert_eq!(listed("`shape`"), shapes.collect());
     for family in families.values() {
         for label in family.label_names() {
             assert!(rows.iter().any(|row| row[0].starts_with(&format!("`{label}`"))), "{label}");
@@ -171,7 +227,7 @@ async fn the_page_lists_the_values_of_labels() {
 #[tokio::test]
 async fn no_series_holds_a_secret() {
     let text = scrape().await;
-    for secret in [SECRET, TOKEN, "AKIDscripted", "AKIDother"] {
+    for secret in [SECRET, TOKEN, "AKIDscripted", "AKIDother", "of-the-parent"] {
         assert!(!text.contains(secret), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use cos_auth_proxy::{
     metrics::{Labels, Meters, Registry},
     proxy::{Gate, Method, Operation, PathStyle, ProxySettings, Reason, Scheme},
     secret::{SecretId, SecretKey, SessionToken},
-    transport::{ListenAddress, Parts, Running, Transport, TransportSettings},
+    transport::{ListenAddress, Parts, Running, SignatureErrors, Transport, TransportSettings},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -62,6 +62,8 @@ impl Plan {
                 key_patience: Duration::from_millis(300),
                 access_log: false,
                 held_body_bytes: 1 << 20,
+                replay_body_bytes: 0,
+                try_expired_keys: false,
             },
             proxy: ProxySettings {
                 bucket: Some("examplebucket-1250000000".to_owned()),
@@ -106,6 +108,7 @@ impl Plan {
             },
             1,
         );
+        registry.room().register_collector(Box::new(Arc::clone(&meters)));
         let transport = Transport::bind(self.transport).unwrap();
         let addresses = transport.addresses();
         let address = addresses.iter().find_map(|address| match address {
@@ -118,6 +121,7 @@ impl Plan {
             keys: vec![keys],
             clock,
             meters: Arc::clone(&meters),
+            signature_errors: SignatureErrors::default(),
             scheme: if self.proxy.endpoint.starts_with("https") {
                 Scheme::Https
             } else {
@@ -161,6 +165,14 @@ impl House {
     /// Whether the proxy opens a connection towards upstream within a moment.
     pub(crate) async fn upstream_is_called(&self) -> bool {
         timeout(Duration::from_millis(100), self.upstream.accept()).await.is_ok()
+    }
+
+    /// The value of a series, given without its prefix; 0 if it is not there.
+    pub(crate) fn counter(&self, series: &str) -> u64 {
+        let metrics = self.registry.encode();
+        let name = format!("cos_auth_proxy_{series} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     pub(crate) async fn drain(&mut self, patience: Duration) -> bool {

@@ -9,10 +9,12 @@ const OWN: &[(&str, &[&str])] = &[
     ("provider_id", &["web-identity", "auto"]),
     ("web_identity_token_file", &["web-identity", "auto"]),
     ("role", &["instance-role", "auto"]),
+    ("path", &["file"]),
+    ("command", &["exec"]),
 ];
 
 /// Sources whose servers take no policy: their keys may do what was decided elsewhere.
-const WITHOUT_POLICY: &[&str] = &["web-identity", "instance-role", "http"];
+const WITHOUT_POLICY: &[&str] = &["web-identity", "instance-role", "http", "file", "exec"];
 
 impl Set<'_> {
     pub(super) fn check_fitting(&self, source: &str, problems: &mut Problems) {
@@ -26,6 +28,11 @@ impl Set<'_> {
                 self.refuse(key, text, problems);
             }
         }
+        self.check_narrowing(source, problems);
+    }
+
+    /// A policy, and a source that takes none.
+    pub(super) fn check_narrowing(&self, source: &str, problems: &mut Problems) {
         if WITHOUT_POLICY.contains(&source) {
             let scope = self.text("scope").filter(|scope| scope != "role");
             for (key, set) in [("scope", scope), ("policy_file", self.text("policy_file"))] {

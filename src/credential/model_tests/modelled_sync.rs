@@ -48,6 +48,16 @@ impl<V: Clone> Slot<V> {
         };
         self.newest.store(number, Ordering::Release);
     }
+
+    pub(in super::super) fn change(&self, change: impl FnOnce(&V) -> V) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        let number = self.values.lock().unwrap().len();
+        let before = self.newest.swap(number, Ordering::AcqRel);
+        // The checker stops threads only at its own primitives: nobody looks before this is done.
+        let mut values = self.values.lock().unwrap();
+        let value = change(&values[before]);
+        values.push(value);
+    }
 }
 
 /// In the place of a `watch` channel whose sender lives on.
@@ -95,6 +105,12 @@ impl<T: Clone> Watched<T> {
 }
 
 impl<T: Clone> Watcher<T> {
+    pub(in super::super) fn look(&mut self) -> T {
+        let changes = self.changes.lock().unwrap();
+        self.seen = changes.count;
+        changes.value.clone()
+    }
+
     pub(in super::super) async fn changed(&mut self) {
         poll_fn(|context| {
             let mut changes = self.changes.lock().unwrap();

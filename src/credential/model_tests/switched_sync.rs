@@ -91,6 +91,14 @@ impl<T> ArcSwap<T> {
         Self(made(|| real::ArcSwap::new(value), || modelled::Slot::new(other)))
     }
 
+    /// Replaces the value by what `change` makes of it, at once.
+    pub(super) fn rcu<V: Into<Arc<T>>>(&self, mut change: impl FnMut(&Arc<T>) -> V) {
+        match &self.0 {
+            Switched::Real(slot) => drop(slot.rcu(change)),
+            Switched::Modelled(slot) => slot.change(|value| change(value).into()),
+        }
+    }
+
     pub(super) fn load(&self) -> Loaded<Arc<T>> {
         Loaded(match &self.0 {
             Switched::Real(slot) => slot.load_full(),
@@ -106,6 +114,12 @@ impl<T> ArcSwap<T> {
     }
 }
 
+impl<T: Default> Default for ArcSwap<T> {
+    fn default() -> Self {
+        Self::from_pointee(T::default())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct AtomicBool(Switched<real::AtomicBool, loom::sync::atomic::AtomicBool>);
 
@@ -114,10 +128,56 @@ impl AtomicBool {
         Self(made(|| real::AtomicBool::new(value), || loom::sync::atomic::AtomicBool::new(value)))
     }
 
+    pub(super) fn store(&self, value: bool, order: Ordering) {
+        match &self.0 {
+            Switched::Real(flag) => flag.store(value, order),
+            // The checker does not know that nothing comes between what a swap reads and what it
+            // writes: a store beside swaps might be taken for older than it is.
+            Switched::Modelled(flag) => drop(flag.swap(value, order)),
+        }
+    }
+
     pub(super) fn swap(&self, value: bool, order: Ordering) -> bool {
         match &self.0 {
             Switched::Real(flag) => flag.swap(value, order),
             Switched::Modelled(flag) => flag.swap(value, order),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct AtomicU64(Switched<real::AtomicU64, loom::sync::atomic::AtomicU64>);
+
+impl AtomicU64 {
+    pub(super) fn new(value: u64) -> Self {
+        Self(made(|| real::AtomicU64::new(value), || loom::sync::atomic::AtomicU64::new(value)))
+    }
+
+    pub(super) fn load(&self, order: Ordering) -> u64 {
+        match &self.0 {
+            Switched::Real(number) => number.load(order),
+            Switched::Modelled(number) => number.load(order),
+        }
+    }
+
+    pub(super) fn store(&self, value: u64, order: Ordering) {
+        match &self.0 {
+            Switched::Real(number) => number.store(value, order),
+            Switched::Modelled(number) => number.store(value, order),
+        }
+    }
+
+    pub(super) fn swap(&self, value: u64, order: Ordering) -> u64 {
+        match &self.0 {
+            Switched::Real(number) => number.swap(value, order),
+            Switched::Modelled(number) => number.swap(value, order),
+        }
+    }
+
+    pub(super) fn fetch_add(&self, more: u64, order: Ordering) -> u64 {
+        match &self.0 {
+            Switched::Real(number) => number.fetch_add(more, order),
+            Switched::Modelled(number) => number.fetch_add(more, order),
         }
     }
 }
@@ -146,7 +206,9 @@ impl Notify {
 }
 
 pub(super) mod watch {
-    use super::{Switched, made, modelled, real};
+    use std::ops::Deref;
+
+    use super::{Loaded, Switched, made, modelled, real};
 
     #[derive(Debug)]
     pub(in super::super) struct Sender<T>(Switched<real::watch::Sender<T>, modelled::Watched<T>>);
@@ -161,13 +223,24 @@ pub(super) mod watch {
             Self(made(|| real::watch::Sender::new(value), || modelled::Watched::new(other)))
         }
 
+        pub(in super::super) fn borrow(&self) -> impl Deref<Target = T> {
+            Loaded(match &self.0 {
+                Switched::Real(sender) => sender.borrow().clone(),
+                Switched::Modelled(watched) => watched.value(),
+            })
+        }
+
         pub(in super::super) fn send_modify(&self, change: impl FnOnce(&mut T)) {
+            self.send_if_modified(|value| {
+                change(value);
+                true
+            });
+        }
+
+        pub(in super::super) fn send_if_modified(&self, change: impl FnOnce(&mut T) -> bool) {
             match &self.0 {
-                Switched::Real(sender) => sender.send_modify(change),
-                Switched::Modelled(watched) => watched.change(|value| {
-                    change(value);
-                    true
-                }),
+                Switched::Real(sender) => drop(sender.send_if_modified(change)),
+                Switched::Modelled(watched) => watched.change(change),
             }
         }
 
@@ -180,6 +253,13 @@ pub(super) mod watch {
     }
 
     impl<T: Clone> Receiver<T> {
+        pub(in super::super) fn borrow_and_update(&mut self) -> impl Deref<Target = T> {
+            Loaded(match &mut self.0 {
+                Switched::Real(receiver) => receiver.borrow_and_update().clone(),
+                Switched::Modelled(watcher) => watcher.look(),
+            })
+        }
+
         pub(in super::super) async fn changed(
             &mut self,
         ) -> Result<(), tokio::sync::watch::error::RecvError> {

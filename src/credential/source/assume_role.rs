@@ -1,40 +1,36 @@
 //! `assume-role`: `AssumeRole` with a permanent or temporary key, or with that of another key set
 //! (Tencent Cloud doc 1312/48197).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     clock::Clock,
     credential::{
-        Credential, KeyReader, RefreshSettings,
-        error::SourceError,
-        offset::ServerTime,
+        RefreshSettings,
         settings::{AssumeRoleSettings, ParentKey},
         tags::Tag,
     },
 };
 
 use super::{
-    Fetched, Fetching, KeySource,
+    Changed, Fetching, KeySource,
     sts_client::{Question, StsClient, session_name, url_encoded},
+    via::Via,
 };
 
 pub(super) struct AssumeRole {
     client: StsClient,
     parent: Parent,
     question: Question,
-    /// How long another key set is waited for.
-    patience: Duration,
     deadline: Duration,
 }
 
 /// Whose key makes the call.
 pub(super) enum Parent {
     Key(ParentKey),
-    /// Another key set, read at each call.
-    KeySet(KeyReader),
+    KeySet(Via),
 }
 
 impl AssumeRole {
@@ -43,7 +39,6 @@ impl AssumeRole {
         parent: Parent,
         refresh: &RefreshSettings,
         clock: &Clock,
-        server_time: Arc<ServerTime>,
     ) -> Self {
         let mut parameters = Map::new();
         parameters.insert("RoleArn".to_owned(), settings.role_arn.into());
@@ -60,7 +55,7 @@ impl AssumeRole {
         }
         let patience = refresh.attempt_timeout;
         Self {
-            client: StsClient::new(&settings.sts, refresh, clock, server_time),
+            client: StsClient::new(&settings.sts, refresh, clock),
             question: Question { action: "AssumeRole", parameters, duration: settings.duration },
             // An attempt is up to five calls: the duration may be lowered on the way. With another
             // key set it may wait for its key, for another one, and call again.
@@ -68,51 +63,9 @@ impl AssumeRole {
                 Parent::Key(_) => patience * 3,
                 Parent::KeySet(_) => patience * 8,
             },
-            patience,
             parent,
         }
     }
-
-    /// Asks with the key that `keys` holds. If STS refuses it, rings for another and asks once more.
-    async fn ask_with_key_of(&self, keys: &KeyReader) -> Result<Fetched, SourceError> {
-        let key = keys.wait(self.patience).await;
-        let key = key.map_err(|none| SourceError::ParentWithoutKey {
-            name: keys.name().to_owned(),
-            reason: none.to_string(),
-        })?;
-        let answer = self.ask_with(&key, keys).await;
-        let Err(SourceError::ParentRefused { code, .. }) = &answer else { return answer };
-        keys.report_rejected(&key, code);
-        let id = key.id.clone();
-        // Not held while waiting, so that it can be wiped.
-        drop(key);
-        match keys.other_than(&id, self.patience).await {
-            Some(key) => self.ask_with(&key, keys).await,
-            None => answer,
-        }
-    }
-
-    async fn ask_with(&self, key: &Credential, keys: &KeyReader) -> Result<Fetched, SourceError> {
-        let answer = self.client.ask(&self.question, key.into()).await;
-        match &answer {
-            Err(SourceError::Refused { endpoint, code, request_id }) if names_the_key(code) => {
-                Err(SourceError::ParentRefused {
-                    endpoint: endpoint.clone(),
-                    name: keys.name().to_owned(),
-                    code: code.clone(),
-                    request_id: request_id.clone(),
-                })
-            }
-            Ok(_) | Err(_) => answer,
-        }
-    }
-}
-
-/// Whether STS refused the key that asks, rather than what is asked. The id of a temporary key may
-/// be forgotten with its end.
-fn names_the_key(code: &str) -> bool {
-    ["AuthFailure.TokenFailure", "AuthFailure.SecretIdNotFound", "AuthFailure.InvalidSecretId"]
-        .contains(&code)
 }
 
 fn tag(tag: &Tag) -> Value {
@@ -127,7 +80,14 @@ impl KeySource for AssumeRole {
     fn fetch(&self) -> Fetching<'_> {
         match &self.parent {
             Parent::Key(key) => Box::pin(self.client.ask_with(&self.question, key)),
-            Parent::KeySet(keys) => Box::pin(self.ask_with_key_of(keys)),
+            Parent::KeySet(via) => Box::pin(via.ask(&self.client, &self.question)),
+        }
+    }
+
+    fn changed(&self) -> Changed<'_> {
+        match &self.parent {
+            Parent::Key(_) => Box::pin(std::future::pending()),
+            Parent::KeySet(via) => Box::pin(via.worth_asking_again()),
         }
     }
 

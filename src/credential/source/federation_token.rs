@@ -1,6 +1,6 @@
 //! `federation-token`: `GetFederationToken` with a permanent key (Tencent Cloud doc 1312/48195).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Map;
 
@@ -8,7 +8,6 @@ use crate::{
     clock::Clock,
     credential::{
         RefreshSettings,
-        offset::ServerTime,
         settings::{FederationTokenSettings, ParentKey},
     },
 };
@@ -30,13 +29,12 @@ impl FederationToken {
         settings: FederationTokenSettings,
         refresh: &RefreshSettings,
         clock: &Clock,
-        server_time: Arc<ServerTime>,
     ) -> Self {
         let mut parameters = Map::new();
         parameters.insert("Name".to_owned(), session_name(&settings.session_name).into());
         parameters.insert("Policy".to_owned(), url_encoded(&settings.policy).into());
         Self {
-            client: StsClient::new(&settings.sts, refresh, clock, server_time),
+            client: StsClient::new(&settings.sts, refresh, clock),
             parent: settings.parent,
             question: Question {
                 action: "GetFederationToken",

@@ -58,6 +58,8 @@ pub(super) struct PlaceFault {
     fault: String,
     /// It may be whole nevertheless.
     unfinished: bool,
+    /// It is there and holds no key, rather than a broken one.
+    no_key: bool,
 }
 
 impl PlaceFault {
@@ -71,17 +73,58 @@ impl KeyFile {
     /// its place.
     ///
     /// # Errors
-    /// What is wrong with the file, to end the sentence "PATH: …".
-    pub fn read_now(&self, now: Timestamp) -> Result<ParentKey, String> {
-        let content = small_files::read(&self.path)?;
+    /// [`NoKeyThere`], which names no content.
+    pub fn read_now(&self, now: Timestamp) -> Result<ParentKey, NoKeyThere> {
+        let about = std::fs::metadata(&self.path);
+        if about.is_err_and(|fault| fault.kind() == std::io::ErrorKind::NotFound) {
+            return Err(NoKeyThere::NoFile);
+        }
+        let content =
+            small_files::read(&self.path).map_err(|fault| NoKeyThere::Unreadable { fault })?;
         let place = KeyPlace::Whole(self.clone());
         // Nobody rotates a key while the settings are read; what is torn heals with the next read.
-        let standing = place.key(&[Ok(content)], None, true, now).map_err(|fault| fault.fault)?;
+        let standing = place.key(&[Ok(content)], None, true, now).map_err(
+            |PlaceFault { fault, no_key, .. }| {
+                if no_key { NoKeyThere::NoKey { fault } } else { NoKeyThere::Broken { fault } }
+            },
+        )?;
         Ok(standing.key.standing_at(place))
     }
 }
 
+/// Why a file gives no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoKeyThere {
+    /// There is no such file.
+    #[error("is not there")]
+    NoFile,
+    /// It may not be read, or is none.
+    #[error("cannot be read ({fault})")]
+    Unreadable {
+        /// What the system said.
+        fault: String,
+    },
+    /// It is for something else, or hides its key.
+    #[error("gives no key: {fault}")]
+    NoKey {
+        /// What it is instead.
+        fault: String,
+    },
+    /// There is a key in it that cannot be used.
+    #[error("holds a key that cannot be used: {fault}")]
+    Broken {
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
 impl KeyPlace {
+    /// Whether there is nothing to read again.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.files().is_empty()
+    }
+
     /// The files to read, in the order in which [`KeyPlace::key`] wants what they hold.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match self {
@@ -132,6 +175,7 @@ impl KeyPlace {
                 let read = key_text::parse(&content.bytes, about).map_err(|fault| PlaceFault {
                     path: file.path.clone(),
                     unfinished: fault == TextFault::Unfinished,
+                    no_key: fault.is_no_key(),
                     fault: fault.to_string(),
                 })?;
                 let Credential { id, secret, token, expires_at, received_at: _ } = read;
@@ -165,6 +209,7 @@ fn parts(
         path: PathBuf::from("the key"),
         fault: format!("its {what} stands nowhere"),
         unfinished: false,
+        no_key: false,
     };
     let id = match (id, given) {
         (Some((path, content)), _) => part(&path, content, SecretId::new)?,
@@ -188,7 +233,12 @@ fn part<T>(
     content: Option<&Read>,
     make: impl Fn(&str) -> Result<T, BadSecret>,
 ) -> Result<T, PlaceFault> {
-    let refused = |fault: String| PlaceFault { path: path.to_owned(), fault, unfinished: false };
+    let refused = |fault: String| PlaceFault {
+        path: path.to_owned(),
+        fault,
+        unfinished: false,
+        no_key: false,
+    };
     let content = taken(path, content)?;
     let text = std::str::from_utf8(&content.bytes)
         .map_err(|_position| refused("it is not text (UTF-8)".to_owned()))?;
@@ -201,7 +251,7 @@ fn taken<'a>(path: &Path, content: Option<&'a Read>) -> Result<&'a Content, Plac
         Some(Err(fault)) => fault.clone(),
         None => "it was not read".to_owned(),
     };
-    Err(PlaceFault { path: path.to_owned(), fault, unfinished: false })
+    Err(PlaceFault { path: path.to_owned(), fault, unfinished: false, no_key: false })
 }
 
 /// A place, and the last good key that was read from it.

@@ -28,6 +28,8 @@ pub enum KeyFormat {
 pub(super) enum TextFault {
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    #[error("it holds no key")]
+    NoKey,
     #[error("it is not text (UTF-8)")]
     NotText,
     #[error("line {line} is neither NAME=value nor a comment")]
@@ -47,6 +49,21 @@ pub(super) enum TextFault {
     Hidden,
     #[error("coscli takes keys from the instance's role: use the source instance-role")]
     InstanceRole,
+}
+
+impl TextFault {
+    /// Whether the text has no key, rather than a broken one.
+    pub(super) fn is_no_key(&self) -> bool {
+        match self {
+            Self::NoKey | Self::NoSection { .. } | Self::Hidden | Self::InstanceRole => true,
+            Self::Reply(_)
+            | Self::NotText
+            | Self::Line { .. }
+            | Self::Section { .. }
+            | Self::Twice { .. }
+            | Self::Unfinished => false,
+        }
+    }
 }
 
 /// What is known about the text besides itself.
@@ -72,8 +89,12 @@ pub(super) fn parse(bytes: &[u8], about: About<'_>) -> Result<Credential, TextFa
         KeyFormat::Env | KeyFormat::Ini | KeyFormat::CoscliYaml => false,
     };
     if is_json {
-        let read = reply::parse_local(text.as_bytes(), about.now, about.written_at)?;
-        return Ok(read.credential);
+        let read = reply::parse_local(text.as_bytes(), about.now, about.written_at);
+        return match read {
+            Ok(read) => Ok(read.credential),
+            Err(ReplyError::Missing { what: "secret id" }) => Err(TextFault::NoKey),
+            Err(fault) => Err(fault.into()),
+        };
     }
     // An empty file is one that somebody begins to write, or nobody ever did.
     if !about.finished && !text.ends_with('\n') {
@@ -115,7 +136,10 @@ impl<'a> Parts<'a> {
         self.id.is_some() || self.secret.is_some() || self.token.is_some()
     }
 
-    fn key(&self, now: Timestamp) -> Result<Credential, ReplyError> {
+    fn key(&self, now: Timestamp) -> Result<Credential, TextFault> {
+        if !self.has_any() {
+            return Err(TextFault::NoKey);
+        }
         let id = self.id.ok_or(ReplyError::Missing { what: "secret id" })?;
         let secret = self.secret.ok_or(ReplyError::Missing { what: "secret key" })?;
         let unread = ReplyError::Missing { what: "expiry that can be read" };
@@ -123,7 +147,7 @@ impl<'a> Parts<'a> {
             Some("0") | None => None,
             Some(text) => Some(reply::instant(text).ok_or(unread)?),
         };
-        reply::checked(id, secret, self.token, expires_at, now)
+        Ok(reply::checked(id, secret, self.token, expires_at, now)?)
     }
 }
 
@@ -188,7 +212,7 @@ fn lines(text: &str, about: About<'_>) -> Result<Credential, TextFault> {
     }
     match about.profile {
         Some(profile) if !found_section => Err(TextFault::NoSection { name: profile.to_owned() }),
-        Some(_) | None => Ok(parts.key(about.now)?),
+        Some(_) | None => parts.key(about.now),
     }
 }
 
@@ -251,7 +275,7 @@ fn coscli(text: &str, now: Timestamp) -> Result<Credential, TextFault> {
     if parts.has_any() && !open {
         return Err(TextFault::Hidden);
     }
-    Ok(parts.key(now)?)
+    parts.key(now)
 }
 
 #[cfg(test)]

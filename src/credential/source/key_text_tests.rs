@@ -178,7 +178,8 @@ fn what_is_wrong_is_told_by_place_and_never_by_value() {
     let role = "cos:\n  base:\n    mode: CvmRole\n    secretid: \"\"\n";
     for (text, format, expected) in [
         ("", KeyFormat::Auto, "may be half written"),
-        ("\n", KeyFormat::Auto, "it has no secret id"),
+        ("\n", KeyFormat::Auto, "it holds no key"),
+        ("secret_key=x\n", KeyFormat::Auto, "it has no secret id"),
         (&id_only, KeyFormat::Auto, "it has no secret key"),
         (
             &half,
@@ -194,7 +195,7 @@ fn what_is_wrong_is_told_by_place_and_never_by_value() {
         ("secret_id=Pla nted\nsecret_key=x\n", KeyFormat::Env, "has a character at position 3"),
         (hidden, KeyFormat::CoscliYaml, "coscli hides its values"),
         (role, KeyFormat::CoscliYaml, "source instance-role"),
-        ("cos:\n  buckets: []\n", KeyFormat::CoscliYaml, "it has no secret id"),
+        ("cos:\n  buckets: []\n", KeyFormat::CoscliYaml, "it holds no key"),
         (r#"{"secretId":"Planted""#, KeyFormat::Auto, "it is not JSON (line 1, column"),
     ] {
         let told = read(text, format).unwrap_err().to_string();

@@ -1,19 +1,19 @@
 //! One call of the STS API 2018-08-13: signed, sent, read.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Method, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
     credential::{
         Credential, RefreshSettings,
         error::{RetryClass, SourceError},
-        offset::ServerTime,
         settings::{DEFAULT_STS_REGION, ParentKey, StsSettings},
     },
     secret::{SecretId, SecretKey, SessionToken},
@@ -50,12 +50,6 @@ pub(super) enum Caller<'a> {
     Unsigned,
 }
 
-impl<'a> From<&'a ParentKey> for Caller<'a> {
-    fn from(key: &'a ParentKey) -> Self {
-        Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_deref() }
-    }
-}
-
 impl<'a> From<&'a Credential> for Caller<'a> {
     fn from(key: &'a Credential) -> Self {
         Self::Key { id: &key.id, secret: &key.secret, token: key.token.as_ref() }
@@ -67,33 +61,29 @@ pub(super) struct StsClient {
     http: HttpClient,
     region: String,
     clock: Clock,
-    server_time: Arc<ServerTime>,
 }
 
 impl StsClient {
-    pub(super) fn new(
-        settings: &StsSettings,
-        refresh: &RefreshSettings,
-        clock: &Clock,
-        server_time: Arc<ServerTime>,
-    ) -> Self {
+    pub(super) fn new(settings: &StsSettings, refresh: &RefreshSettings, clock: &Clock) -> Self {
         let http = HttpClient {
             endpoint: settings.endpoint.clone(),
             ca_file: settings.ca_file.clone(),
             connect_timeout: refresh.connect_timeout,
             total_timeout: refresh.attempt_timeout,
         };
-        Self { http, region: settings.region.clone(), clock: clock.clone(), server_time }
+        Self { http, region: settings.region.clone(), clock: clock.clone() }
     }
 
-    /// Asks with a configured key, as it stands in its files at this moment.
+    /// Asks with a configured key, as it stands in its files at this moment. There is no other way
+    /// for such a key to make a call.
     pub(super) async fn ask_with(
         &self,
         question: &Question,
         key: &ParentKey,
     ) -> Result<Fetched, SourceError> {
         let key = key.as_it_stands(&self.clock).await;
-        self.ask(question, (&key).into()).await
+        let ParentKey { id, secret, token, place: _ } = &key;
+        self.ask(question, Caller::Key { id, secret, token: token.as_deref() }).await
     }
 
     /// Asks for a key. A duration above what the role allows is halved, and a region that STS does
@@ -150,19 +140,18 @@ impl StsClient {
         let mut parameters = question.parameters.clone();
         parameters.insert("DurationSeconds".to_owned(), seconds.into());
         let body = Value::Object(parameters).to_string();
-        let asked_at = self.clock.local_now();
+        let asked_at = Instant::now();
         let answer = self.http.call(self.request(question.action, region, body, caller)?).await?;
-        let answered_at = self.clock.local_now();
-        // The server wrote its date somewhere between the two.
-        let midway = asked_at + answered_at.since(asked_at) / 2;
+        // The server wrote its date somewhere on the way.
+        let age = asked_at.elapsed() / 2;
         let read = reply::parse(&answer.body, self.clock.now());
         if let Some(date) = answer.date {
             let refused_our_time = matches!(&read, Err(fault @ ReplyError::Failed { .. })
                 if fault.clone().from(&self.http.endpoint).retry() == RetryClass::Clock);
             if refused_our_time {
-                self.server_time.adopt(date, midway);
+                self.clock.adopt(date, age);
             } else {
-                self.server_time.observe(date, midway);
+                self.clock.observe(date, age);
             }
         }
         // By the clock as it is corrected now: a life is measured in the server's time.

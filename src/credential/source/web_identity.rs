@@ -1,16 +1,13 @@
 //! `web-identity`: `AssumeRoleWithWebIdentity`, unsigned, with a token out of a file (Tencent Cloud doc
 //! 1312/73070).
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value};
 
 use crate::{
     clock::Clock,
-    credential::{
-        RefreshSettings, error::SourceError, identity_settings::WebIdentitySettings,
-        offset::ServerTime,
-    },
+    credential::{RefreshSettings, error::SourceError, identity_settings::WebIdentitySettings},
     secret::SessionToken,
 };
 
@@ -37,7 +34,6 @@ impl WebIdentity {
         settings: WebIdentitySettings,
         refresh: &RefreshSettings,
         clock: &Clock,
-        server_time: Arc<ServerTime>,
     ) -> Self {
         let mut parameters = Map::new();
         parameters.insert("ProviderId".to_owned(), settings.provider_id.into());
@@ -45,7 +41,7 @@ impl WebIdentity {
         let session_name = session_name(&settings.session_name);
         parameters.insert("RoleSessionName".to_owned(), session_name.into());
         Self {
-            client: StsClient::new(&settings.sts, refresh, clock, server_time),
+            client: StsClient::new(&settings.sts, refresh, clock),
             token_file: settings.token_file,
             parameters,
             duration: settings.duration,

@@ -10,6 +10,17 @@ impl Accounts {
         self.lock().instance_roles = arns;
     }
 
+    /// From now on the instance metadata shows another key once the one before is this old, in
+    /// seconds; `None`: once it has lived for half its life, as at first.
+    pub fn set_instance_key_age(&self, seconds: Option<u64>) {
+        self.lock().instance_key_age = seconds;
+    }
+
+    /// How old the key of the instance metadata becomes that lives `life` seconds.
+    pub(crate) fn instance_key_age(&self, life: u64) -> u64 {
+        self.lock().instance_key_age.unwrap_or(life.div_ceil(2))
+    }
+
     /// The roles that the instance metadata shows.
     #[must_use]
     pub fn instance_roles(&self) -> Vec<Role> {
