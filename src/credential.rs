@@ -15,6 +15,8 @@ mod handle;
 mod identity_settings;
 mod key;
 mod metrics;
+#[cfg(test)]
+mod model_tests;
 mod narrow;
 mod planner;
 mod policy;
@@ -33,10 +35,15 @@ mod source_identity;
 mod start;
 mod status;
 mod store;
+#[cfg(not(test))]
+mod sync;
+#[cfg(test)]
+#[path = "credential/model_tests/switched_sync.rs"]
+mod sync;
 mod tags;
 mod urgency;
 
-pub use accept::Refusal;
+pub use accept::{Refusal, Verdict, judge};
 pub use chain::{Link, chain_problems};
 pub use covers::{NotCovered, Permission};
 pub use endpoint::{BadEndpoint, Endpoint};

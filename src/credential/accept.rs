@@ -6,7 +6,7 @@ use super::{Credential, RefreshSettings};
 
 /// What becomes of a key that a source gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It becomes the current key.
     Accepted,
     /// It is the current key.
@@ -53,7 +53,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// [`Refusal`] if the current key, or none, is better than this one.
-pub(super) fn judge(
+pub fn judge(
     new: &Credential,
     current: Option<&Credential>,
     now: Timestamp,

@@ -1,13 +1,19 @@
 //! What a reader does when its key fails it: the key before, a ring for the refresher, and waiting
 //! for another one.
 
-use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering::{AcqRel, Relaxed, Release},
+    },
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout_at};
 
 use crate::{clock::Timestamp, secret::SecretId};
 
-use super::{Credential, KeyReader, NoKey, metrics::RejectionCode};
+use super::{Credential, KeyReader, NoKey, metrics::RejectionCode, store::Held};
 
 /// How long a rejection counts against its key where answers have no code.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -126,7 +132,7 @@ impl KeyReader {
     pub fn ring(&self, credential: &Credential) {
         let held = self.shared.current.load();
         if held.as_ref().is_some_and(|current| current.id == credential.id) {
-            self.ring_now();
+            self.ring_for(held.as_deref());
         }
     }
 
@@ -138,10 +144,14 @@ impl KeyReader {
         fits: impl Fn(&Credential) -> bool,
         patience: Duration,
     ) -> Option<Arc<Credential>> {
-        if let Some(credential) = self.fitting(&fits) {
-            return Some(credential);
+        let held = self.shared.current.load_full();
+        let now = self.shared.clock.now();
+        if let Some(current) = held.as_ref().filter(|key| key.is_usable(now) && fits(key)) {
+            return Some(Arc::clone(&current.credential));
         }
-        let rung = self.ring_now();
+        let rung = self.ring_for(held.as_deref());
+        // Not held while waiting, so that it is wiped when it goes.
+        drop(held);
         self.coming(fits, rung, Instant::now() + patience).await
     }
 
@@ -180,7 +190,7 @@ impl KeyReader {
     /// send a request at all: counted, and told once.
     #[must_use]
     pub fn expired(&self) -> Option<Arc<Credential>> {
-        let credential = self.shared.current.load_full()?;
+        let credential = Arc::clone(&self.shared.current.load().as_ref()?.credential);
         if let Some(metrics) = self.shared.metrics.get() {
             metrics.used_expired();
         }
@@ -221,10 +231,14 @@ impl KeyReader {
         timeout_at(deadline, coming).await.ok().flatten()
     }
 
-    /// The number of this ring.
-    fn ring_now(&self) -> u64 {
-        let number = self.shared.rings.fetch_add(1, Relaxed) + 1;
-        self.shared.rejected.notify_one();
+    /// Rings for a key to replace this one. Returns the number of the ring.
+    fn ring_for(&self, refused: Option<&Held>) -> u64 {
+        // The mark first: whoever counts this ring finds it.
+        if let Some(held) = refused {
+            held.rejected.store(true, Release);
+        }
+        let number = self.shared.rings.fetch_add(1, AcqRel) + 1;
+        self.shared.rung.notify_one();
         number
     }
 }

@@ -59,7 +59,8 @@ impl Cause {
 
 enum Event {
     Asked(Answer),
-    Rejected,
+    /// Somebody wants another key; whether the current one is meant is marked on it.
+    Rung,
     /// The source knows of another key.
     Changed,
     Woken,
@@ -122,12 +123,13 @@ impl Refresher {
     /// Asks, swaps, sleeps, until shutdown begins. An attempt under way is then given up.
     pub async fn run(mut self, shutdown: Shutdown) {
         tokio::select! {
+            biased;
             () = shutdown.begun() => {}
             () = self.keep_fresh() => {}
         }
     }
 
-    async fn keep_fresh(&mut self) {
+    pub(super) async fn keep_fresh(&mut self) {
         self.look_at_clock();
         if !self.begins_with_a_kept_key().await {
             let jitter = self.settings.startup_jitter.mul_f64(self.dice.f64());
@@ -144,7 +146,7 @@ impl Refresher {
             self.tell(false);
             match self.next_event().await {
                 Event::Asked(answer) => self.asked(answer).await,
-                Event::Rejected => self.rejected(),
+                Event::Rung => self.rung(),
                 Event::Changed => {
                     let (Ok(()) | Err(_)) = self.attempt(Cause::Schedule).await;
                 }
@@ -181,11 +183,13 @@ impl Refresher {
     async fn next_event(&mut self) -> Event {
         let wake_at = self.planner.wake_at(Instant::now());
         let can_be_asked = !self.commands.is_closed();
+        // In this order: all that was asked is answered at once, so it cannot starve the others.
         tokio::select! {
+            biased;
             command = self.commands.recv(), if can_be_asked => {
                 command.map_or(Event::HandlesGone, Event::Asked)
             }
-            () = self.reader.rejection() => Event::Rejected,
+            () = self.reader.rung() => Event::Rung,
             () = self.reader.wanted() => Event::Woken,
             () = self.source.changed() => Event::Changed,
             () = tokio::time::sleep_until(wake_at) => Event::Woken,
@@ -209,8 +213,11 @@ impl Refresher {
         }
     }
 
-    fn rejected(&mut self) {
+    fn rung(&mut self) {
         self.heard = self.reader.rings();
+        if !self.reader.take_rejection() {
+            return;
+        }
         let now = Instant::now();
         if let Some(at) = self.planner.rejected(now) {
             tracing::warn!(
@@ -284,10 +291,9 @@ impl Refresher {
         self.planner.swapped(&credential, now, || self.dice.f64());
         let id = credential.id.clone();
         let expires_at = credential.expires_at;
-        self.writer.publish(credential);
-        // Rejections so far were of older keys.
-        self.reader.take_rejection();
+        // Rings so far were for older keys; one for this key comes after it.
         self.heard = self.reader.rings();
+        self.writer.publish(credential);
         let next = self.note_plan();
         self.note_success(now.at);
         tracing::info!(
@@ -315,10 +321,10 @@ impl Refresher {
     }
 
     fn failed(&mut self, fault: &RefreshError, cause: Cause, request_id: Option<&str>) {
+        self.heard = self.reader.rings();
         if self.reader.take_rejection() {
             self.planner.rejected_meanwhile();
         }
-        self.heard = self.reader.rings();
         let now = self.moment();
         let reason = fault.to_string();
         self.writer.fail(&reason);

@@ -1,17 +1,10 @@
 //! One writer, many readers, one atomic load.
 
 use std::{
-    pin::pin,
-    sync::{
-        Arc, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Waker},
+    ops::Deref,
+    sync::{Arc, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
-
-use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -20,6 +13,7 @@ use super::{
     fallback::{Outlook, Rejection},
     metrics::KeyMetrics,
     status::Progress,
+    sync::{ArcSwap, ArcSwapOption, AtomicBool, AtomicU64, Notify, watch},
 };
 
 /// Why there is no key to sign with.
@@ -67,7 +61,7 @@ pub struct KeyWriter {
 pub(super) struct Shared {
     name: String,
     pub(super) clock: Clock,
-    pub(super) current: ArcSwapOption<Credential>,
+    pub(super) current: ArcSwapOption<Held>,
     pub(super) previous: ArcSwapOption<Previous>,
     /// Until when the previous key is used first: milliseconds since the epoch, 0 for not at all.
     pub(super) previous_preferred_until: AtomicU64,
@@ -79,7 +73,7 @@ pub(super) struct Shared {
     pub(super) outlook: watch::Sender<Outlook>,
     /// The keys that the upstream refused last, the latest first.
     pub(super) rejections: ArcSwap<Vec<Rejection>>,
-    pub(super) rejected: Notify,
+    pub(super) rung: Notify,
     /// How often the refresher was rung.
     pub(super) rings: AtomicU64,
     /// Somebody waits for a key: the refresher may have slept through its plan.
@@ -88,6 +82,21 @@ pub(super) struct Shared {
     pub(super) expired_told: AtomicU64,
     pub(super) metrics: OnceLock<KeyMetrics>,
     progress: std::sync::Mutex<Progress>,
+}
+
+/// The current key. That it was rejected is marked on the key itself: the mark goes when the key
+/// goes, and a ring that comes late finds none.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) credential: Arc<Credential>,
+    pub(super) rejected: AtomicBool,
+}
+
+impl Deref for Held {
+    type Target = Credential;
+    fn deref(&self) -> &Credential {
+        &self.credential
+    }
 }
 
 /// The key before the current one, kept for a while: a brand-new key may take a moment to be known
@@ -117,7 +126,7 @@ pub fn channel_named(name: &str, clock: Clock) -> (KeyWriter, KeyReader) {
         reason: ArcSwap::from_pointee("the first attempt is under way".to_owned()),
         outlook: watch::Sender::new(Outlook::default()),
         rejections: ArcSwap::default(),
-        rejected: Notify::new(),
+        rung: Notify::new(),
         rings: AtomicU64::new(0),
         wanted: Notify::new(),
         expired_told: AtomicU64::new(0),
@@ -140,8 +149,8 @@ impl KeyReader {
     pub fn current(&self, now: Timestamp) -> Result<Arc<Credential>, NoKey> {
         let held = self.shared.current.load();
         match &*held {
-            Some(credential) if credential.is_usable(now) => Ok(Arc::clone(credential)),
-            held => Err(self.shared.no_key(held.as_deref())),
+            Some(key) if key.is_usable(now) => Ok(Arc::clone(&key.credential)),
+            held => Err(self.shared.no_key(held.as_deref().map(Held::deref))),
         }
     }
 
@@ -177,7 +186,7 @@ impl KeyReader {
     pub fn health(&self, now: Timestamp) -> KeyHealth {
         let held = self.shared.current.load();
         KeyHealth {
-            usable: held.as_ref().is_some_and(|credential| credential.is_usable(now)),
+            usable: held.as_ref().is_some_and(|key| key.is_usable(now)),
             started: held.is_some(),
         }
     }
@@ -192,7 +201,7 @@ impl KeyReader {
     #[must_use]
     pub fn status(&self, now: Timestamp) -> KeyStatus {
         let held = self.shared.current.load();
-        self.shared.progress().status(&self.shared.name, held.as_deref(), now)
+        self.shared.progress().status(&self.shared.name, held.as_deref().map(Held::deref), now)
     }
 
     /// Completes when somebody began to wait for a key since the last call. Cancel-safe.
@@ -200,20 +209,21 @@ impl KeyReader {
         self.shared.wanted.notified().await;
     }
 
-    /// How often the refresher was rung.
+    /// How often the refresher was rung. To be asked before [`KeyReader::take_rejection`]: what is
+    /// counted here is marked there.
     pub(super) fn rings(&self) -> u64 {
-        self.shared.rings.load(Ordering::Relaxed)
+        self.shared.rings.load(Ordering::Acquire)
     }
 
-    /// Completes when the upstream refused the current key since the last call. Cancel-safe.
-    pub(super) async fn rejection(&self) {
-        self.shared.rejected.notified().await;
+    /// Completes when the refresher was rung since the last call. Cancel-safe.
+    pub(super) async fn rung(&self) {
+        self.shared.rung.notified().await;
     }
 
     /// Whether the upstream refused the current key since the last call.
     pub(super) fn take_rejection(&self) -> bool {
-        let waiting = pin!(self.shared.rejected.notified());
-        waiting.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        let held = self.shared.current.load();
+        held.as_ref().is_some_and(|current| current.rejected.swap(false, Ordering::AcqRel))
     }
 }
 
@@ -245,14 +255,15 @@ impl KeyWriter {
     /// key, if it is another and still alive, stays readable as the previous one for a while.
     pub fn publish(&self, credential: Credential) {
         let now = self.shared.clock.now();
-        let credential = Arc::new(credential);
-        let old = self.shared.current.load_full();
+        let old = self.held();
         // The old key is put aside first: whoever sees the new one finds its fallback.
         if let Some(old) = old.filter(|old| old.id != credential.id && old.is_usable(now)) {
             let keep_until = now + self.previous_key_retention;
             self.shared.previous.store(Some(Arc::new(Previous { credential: old, keep_until })));
         }
-        self.shared.current.store(Some(credential));
+        let rejected = AtomicBool::new(false);
+        let held = Held { credential: Arc::new(credential), rejected };
+        self.shared.current.store(Some(Arc::new(held)));
         self.shared.reason.store(Arc::new("the next key has not come".to_owned()));
         self.shared.previous_preferred_until.store(0, Ordering::Relaxed);
         self.shared.outlook.send_modify(|outlook| outlook.swaps += 1);
@@ -294,7 +305,7 @@ impl KeyWriter {
 
     /// The key that is held, usable or not.
     pub(super) fn held(&self) -> Option<Arc<Credential>> {
-        self.shared.current.load_full()
+        self.shared.current.load().as_ref().map(|key| Arc::clone(&key.credential))
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Progress)) {
@@ -432,7 +443,8 @@ mod tests {
     async fn a_rejection_of_a_key_that_was_swapped_already_does_not_ring() {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let rung = async |reader: &KeyReader| {
-            tokio::time::timeout(Duration::from_millis(1), reader.rejection()).await.is_ok()
+            let rung = tokio::time::timeout(Duration::from_millis(1), reader.rung()).await.is_ok();
+            rung && reader.take_rejection()
         };
         writer.publish(key("AKIDone", Some(7200)));
         let one = reader.current(EPOCH).unwrap();

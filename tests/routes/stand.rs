@@ -6,7 +6,7 @@ use std::{
 };
 
 use cos_auth_proxy::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     credential::Credential,
     emulator::{
         Emulator, EmulatorSettings,
@@ -72,7 +72,8 @@ impl Stand {
         };
         let emulator = Emulator::start(settings, clock.clone(), &shutdown).await.unwrap();
         emulator.accounts().add_account(Account::example("AKIDowner", "ownersecret"));
-        let owner = credential("AKIDowner", "ownersecret", None, &clock);
+        let hour = clock.now() + Duration::from_secs(3600);
+        let owner = credential("AKIDowner", "ownersecret", None, hour);
         let address = emulator.cos_address();
         let mut stand = Self {
             address,
@@ -119,7 +120,8 @@ impl Stand {
             subject: Subject::Federated("routes".to_owned()),
         };
         let key = self.emulator.accounts().issue(grant, self.clock.now().unix_seconds());
-        let key = credential(&key.secret_id, &key.secret_key, Some(&key.token), &self.clock);
+        let end = Timestamp::from_unix_seconds(key.expires_at);
+        let key = credential(&key.secret_id, &key.secret_key, Some(&key.token), end);
         Some(KeySet { key, policy })
     }
 
@@ -224,13 +226,13 @@ impl Request {
     }
 }
 
-fn credential(id: &str, secret: &str, token: Option<&str>, clock: &Clock) -> Arc<Credential> {
+fn credential(id: &str, secret: &str, token: Option<&str>, end: Timestamp) -> Arc<Credential> {
     Arc::new(Credential {
         id: SecretId::new(id).unwrap(),
         secret: SecretKey::new(secret).unwrap(),
         token: token.map(|token| SessionToken::new(token).unwrap()),
-        expires_at: Some(clock.now() + Duration::from_secs(1800)),
-        received_at: clock.now(),
+        expires_at: Some(end),
+        received_at: end - Duration::from_secs(1800),
     })
 }
 
