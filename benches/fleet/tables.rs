@@ -261,7 +261,7 @@ fn seconds(count: u64) -> Duration {
 
 fn shown(seconds: f64) -> String {
     match seconds {
-        s if s == 0.0 => "–".to_owned(),
+        0.0 => "–".to_owned(),
         s if s < 1.0 => "< 1 s".to_owned(),
         s if s < 10.0 => format!("{s:.1} s"),
         s if s < 3600.0 => format!("{s:.0} s"),
