@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, Timestamp},
-    config::Settings,
+    config::{self, Settings},
     control::{self, Control, ControlError},
     credential::{self, KeyMetrics, KeyReader, Narrowing},
     key_endpoint::{HandedOut, KeyEndpoint, KeyEndpointError, KeyEndpointMetrics},
@@ -231,6 +231,7 @@ impl App {
         mut stop: impl Stop,
     ) -> Result<ExitReason, StartError> {
         let bound = self.bound();
+        let warnings = config::warnings(&self.settings);
         let Self { settings, transport, telemetry, control, key_endpoint, watcher } = self;
         let (shutdown, quit) = (Shutdown::new(), CancellationToken::new());
         let mut registry = Registry::new(VERSION, clock.now().unix_seconds());
@@ -243,8 +244,8 @@ impl App {
         let started = credential::start_all(&settings.keys, &clock, &key_metrics, &shutdown)?;
         let (readers, refreshers): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         // A key that only makes calls for another key set signs no request, so it makes nobody ready.
-        let only_calls = |r: &&KeyReader| settings.keys.iter().any(|s| s.via() == Some(r.name()));
-        let signing = readers.iter().filter(|r| !only_calls(r)).cloned().collect();
+        let signs = |(at, _): &(usize, &KeyReader)| config::signs(&settings, *at);
+        let signing = readers.iter().enumerate().filter(signs).map(|(_, r)| r.clone()).collect();
         let handed_out = handed_out(&settings, &readers, &clock, &key_metrics);
         let endpoint =
             KeyEndpoint::new(&settings.key_endpoint, handed_out, clock.clone(), endpoint_metrics);
@@ -267,6 +268,7 @@ impl App {
             threads,
             readers,
             meters,
+            warnings,
             draining: Arc::default(),
             signature_errors,
             started_at: clock.now(),
@@ -327,6 +329,7 @@ struct View {
     threads: usize,
     readers: Vec<KeyReader>,
     meters: Arc<Meters>,
+    warnings: Vec<String>,
     draining: Arc<AtomicBool>,
     signature_errors: SignatureErrors,
     started_at: Timestamp,
@@ -335,6 +338,9 @@ struct View {
 
 impl View {
     fn log_start(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(
             version = VERSION,
             data = %list(&self.bound.data),

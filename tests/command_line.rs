@@ -179,7 +179,9 @@ fn configuration_errors_end_with_64_and_name_all_problems() {
         );
         refused(&output, &format!("{file}:4:1: keys.default.secret_key would put a secret"));
     }
-    let default = program(&["--listen", "0.0.0.0:0"], &[]);
+    // `auto` would ask the instance's role in the end; this source needs a key.
+    let source = [("COS_AUTH_PROXY_KEYS_DEFAULT_SOURCE", "federation-token")];
+    let default = program(&["--listen", "0.0.0.0:0"], &source);
     refused(&default, "--listen is not loopback");
     refused(&default, "no key was found");
 }

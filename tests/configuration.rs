@@ -65,7 +65,7 @@ fn the_shipped_file_and_the_program_know_the_same_keys() {
 fn every_optional_line_of_the_shipped_file_is_of_the_right_kind() {
     let told = problems(&everything());
     for line in told.lines() {
-        let expected = ["is not available in this version", "are both set", "cannot be read"];
+        let expected = ["are both set", "cannot be read"];
         let also = ["\"Bearer", "that is not set", " is for ", "folder that does not exist"];
         let known = expected.iter().chain(&also).any(|text| line.contains(text));
         assert!(known, "an optional line is wrong: {line}");
@@ -107,7 +107,7 @@ fn samples(setting: &Setting) -> Option<[(String, String); 3]> {
 #[test]
 fn each_scalar_has_three_spellings_and_the_stronger_one_wins() {
     let mut tried = 0;
-    for setting in SETTINGS.iter().filter(|s| s.is_scalar() && s.available) {
+    for setting in SETTINGS.iter().filter(|s| s.is_scalar()) {
         let Some([(_, in_file), (in_environment, _), (in_flag, _)]) = samples(setting) else {
             continue;
         };
@@ -182,8 +182,12 @@ source = \"exec\"
 address = [\"0.0.0.0:9000\"]
 region = \"here\"
 [[route]]
-bucket = \"b-1\"
+bucket = \"b\"
 perfix = \"x\"
+allow = [\"reed\", \"name/cos:*\", \"name/cos:RestoreObject\"]
+keys = \"reports\"
+[[route]]
+prefix = \"/a*\"
 ";
     let told = load(Some(file), &environment).unwrap_err();
     let expected = [
@@ -194,7 +198,13 @@ perfix = \"x\"
         "config.toml:9:1: keys.default.command is not set: exec needs",
         "config.toml:11:1: listen.address is not loopback",
         "config.toml:12:1: listen.region is not a key; did you mean upstream.region?",
-        "config.toml:13:3: route is not available in this version",
+        "config.toml:14:1: route[0].bucket must be NAME-APPID",
+        "config.toml:16:1: route[0].allow[0] names no group and no action; did you mean read?",
+        "config.toml:16:1: route[0].allow[1] holds a wildcard",
+        "config.toml:16:1: route[0].allow[2] is judged as name/cos:PostObjectRestore: write that",
+        "config.toml:17:1: route[0].keys names no key set; there is: default",
+        "route[1].allow is not set",
+        "config.toml:19:1: route[1].prefix must be the beginning of keys as they are",
         "config.toml:15:1: route[0].perfix is not a key; did you mean route[0].prefix?",
         "environment: COS_AUTH_PROXY_UPSTREAM_REGOIN is not a setting; did you mean \
          COS_AUTH_PROXY_UPSTREAM_REGION?",
@@ -441,8 +451,6 @@ fn limits_of_sts_are_told_before_the_first_call() {
     let role = "[keys.default]\nsource = \"assume-role\"\n";
     let told = problems(role);
     assert!(told.contains("keys.default.role_arn is not set"), "{told}");
-    let told = problems("[keys.default]\nsource = \"federation-token\"\nscope = \"routes\"\n");
-    assert!(told.contains("\"routes\" is not available in this version"), "{told}");
 }
 
 #[test]
@@ -466,14 +474,6 @@ fn what_is_said_about_replays_expired_keys_and_the_clock_reaches_its_room() {
     assert!(told.contains("0 <= critical_share <= warn_share < 1"), "{told}");
     let told = problems("[limits]\nreplay_body_bytes = \"2MiB\"\n");
     assert!(told.contains("limits.replay_body_bytes"), "{told}");
-}
-
-#[test]
-fn names_of_a_later_version_are_refused() {
-    let told = problems("[[route]]\nbucket = \"examplebucket-1250000000\"\n");
-    assert!(told.contains("route is not available in this version"), "{told}");
-    let told = problems("[keys.a]\nsource = \"static\"\n[keys.b]\nsource = \"static\"\n");
-    assert!(told.contains("config.toml:4:1: [keys.b] is a second key set"), "{told}");
 }
 
 #[test]

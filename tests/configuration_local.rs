@@ -240,13 +240,14 @@ fn auto_says_which_source_won_and_why_the_others_did_not() {
 #[test]
 fn auto_narrows_a_permanent_key_as_it_is_told_to() {
     let folder = Folder::new();
-    let policy = folder.file("policy.json", r#"{"version":"2.0","statement":[]}"#);
+    let by_hand = r#"{"version":"2.0","statement":[{"effect":"allow","action":["name/cos:GetObject"],"resource":["qcs::cos:ap-guangzhou:uid/1250000000:examplebucket-1250000000/a/*"]}]}"#;
+    let policy = folder.file("policy.json", by_hand);
     let file = format!("[keys.default]\nduration = \"30m\"\npolicy_file = {policy:?}\n");
     let settings = load(Some(&file), &enough()).unwrap();
     let SourceSettings::FederationToken(federation) = &settings.keys[0].source else {
         panic!("not a federation token")
     };
-    assert_eq!(federation.policy, r#"{"version":"2.0","statement":[]}"#);
+    assert_eq!(federation.policy, by_hand);
     assert_eq!(federation.duration.as_secs(), 1800);
     let settings = load(Some("[keys.default]\nduration = \"40m\"\n"), &enough()).unwrap();
     let SourceSettings::FederationToken(federation) = &settings.keys[0].source else {

@@ -63,6 +63,10 @@ fn the_wrong_name_of_the_token_variable_works_and_is_named() {
     let told = "TKE_IDENTITY_TOKEN_FILE (its right name is TKE_WEB_IDENTITY_TOKEN_FILE)";
     assert!(summary(&settings).contains(told), "{}", summary(&settings));
 
+    // `auto` counts it too, rather than take the role of the node that the pod is on.
+    let by_itself = load(None, &environment).unwrap();
+    assert_eq!(by_itself.key_notes[0].source, "web-identity", "{}", summary(&by_itself));
+
     // The right one wins.
     let other = folder.file("other", "jwt");
     let both = with(environment, &[("TKE_WEB_IDENTITY_TOKEN_FILE", other.to_str().unwrap())]);

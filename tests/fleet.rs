@@ -209,7 +209,7 @@ impl KeySource for MoodySource {
             };
             let answer = self.sts.lock().unwrap().call(0, at);
             tokio::time::sleep(Duration::from_millis(answer.after)).await;
-            let life = answer.outcome.map_err(|class| fault_of(class))?;
+            let life = answer.outcome.map_err(fault_of)?;
             let now = self.clock.now();
             let credential = Credential {
                 id: SecretId::new(&format!("AKID{number}")).unwrap(),

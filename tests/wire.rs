@@ -16,6 +16,8 @@ mod deadlines;
 mod healing;
 #[path = "wire/refusals.rs"]
 mod refusals;
+#[path = "wire/routes.rs"]
+mod routes;
 #[path = "wire/tls.rs"]
 mod tls;
 #[path = "wire/truncation.rs"]

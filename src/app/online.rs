@@ -4,14 +4,20 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::{clock::Clock, config::Settings, credential, transport::ListenAddress};
+use crate::{
+    clock::Clock,
+    config::{self, Settings},
+    credential::{self, Credential, KeySetSettings},
+    proxy::{Operation, RouteSettings},
+    transport::ListenAddress,
+};
 
 use super::{App, Stop};
 
 /// The HEAD as a whole.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Gets one key, opens the configured proxy on a free port and sends one HEAD of the bucket
+/// Gets one key of each key set that signs, opens the configured proxy on a free port and sends one HEAD of the bucket
 /// through it. Changes nothing and disturbs no running proxy.
 ///
 /// # Errors
@@ -26,26 +32,48 @@ pub fn check_online(settings: &Settings) -> Result<String, String> {
 
 async fn check(settings: &Settings) -> Result<String, String> {
     let clock = Clock::system();
-    let set = settings.keys.first().ok_or("no key set is configured")?;
-    let key = credential::once_of(&settings.keys, &set.name, &clock).await;
-    let key = key.map_err(|error| format!("no key: {error}"))?;
-    let life = key.remaining(clock.now()).map(|life| Duration::from_secs(life.as_secs()));
-    let valid = life.map_or("without a known end".to_owned(), |life| {
-        format!("for another {}", humantime::format_duration(life))
-    });
-    let mut said = format!("key {}… from {}, valid {valid}", key.id.short(), set.source.kind());
-    drop(key);
-    if let Some(warning) = life.and_then(credential::short_life) {
-        said.push_str(&format!("\nwarning: {warning}"));
+    let mut said = String::new();
+    let mut failed = false;
+    let sets = settings.keys.iter().enumerate().filter(|(at, _)| config::signs(settings, *at));
+    for (_, set) in sets {
+        let line = match credential::once_of(&settings.keys, &set.name, &clock).await {
+            Ok(key) => described(set, &key, &clock),
+            Err(error) => {
+                failed = true;
+                format!("keys.{}: no key: {error}", set.name)
+            }
+        };
+        said.push_str(if said.is_empty() { "" } else { "\n" });
+        said.push_str(&line);
     }
-    if settings.proxy.bucket.is_none() {
+    if failed {
+        return Err(said);
+    }
+    let Some(bucket) = &settings.proxy.bucket else {
         said.push_str("\nno bucket is configured, so no HEAD was sent");
+        return Ok(said);
+    };
+    let routes = &settings.proxy.routes;
+    let may_head = |r: &RouteSettings| r.bucket == *bucket && r.allow.allows(Operation::HeadBucket);
+    if !routes.is_empty() && !routes.iter().any(may_head) {
+        said.push_str("\nno route allows HeadBucket, so no HEAD of the bucket was sent");
         return Ok(said);
     }
     let status = head_bucket(settings.clone(), clock)
         .await
         .map_err(|problem| format!("{said}\n{problem}"))?;
     Ok(format!("{said}\nHEAD of the bucket: {status}"))
+}
+
+fn described(set: &KeySetSettings, key: &Credential, clock: &Clock) -> String {
+    let life = key.remaining(clock.now()).map(|life| Duration::from_secs(life.as_secs()));
+    let valid = life.map_or("without a known end".to_owned(), |life| {
+        format!("for another {}", humantime::format_duration(life))
+    });
+    let (name, id, kind) = (&set.name, key.id.short(), set.source.kind());
+    let warning = life.and_then(credential::short_life);
+    let warning = warning.map(|text| format!("\nwarning: {text}")).unwrap_or_default();
+    format!("keys.{name}: key {id}… from {kind}, valid {valid}{warning}")
 }
 
 async fn head_bucket(mut settings: Settings, clock: Clock) -> Result<String, String> {

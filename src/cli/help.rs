@@ -38,7 +38,7 @@ pub(super) fn all() -> String {
          routes are written in config.toml only.\n",
     );
     let mut open = "";
-    for setting in SETTINGS.iter().filter(|s| s.is_scalar() && s.available) {
+    for setting in SETTINGS.iter().filter(|s| s.is_scalar()) {
         let (section, _) = setting.section_and_key();
         if section != open {
             let _ = writeln!(text, "\n{}", setting.own_path().rsplit_once('.').map_or("", |p| p.0));

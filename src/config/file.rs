@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     keys::{SETTINGS, setting},
-    layers::{Layers, refused_until_later},
+    layers::Layers,
     nearest::{did_you_mean, nearest},
     problem::{Origin, Problems},
     value::Written,
@@ -55,16 +55,11 @@ impl Reader<'_> {
             ("keys", DeValue::Table(table)) => self.keys(table),
             ("route", DeValue::Array(routes)) => {
                 for (index, route) in routes.iter().enumerate() {
+                    self.layers.add_route(self.origin(route.span().start));
                     if let DeValue::Table(table) = route.get_ref() {
                         self.entries(&format!("route[{index}]"), table);
                     }
                 }
-                let at = self.origin(key.span().start);
-                self.problems.add_at(
-                    &at,
-                    "route is not available in this version; without routes one key set signs \
-                     every request",
-                );
             }
             ("route", _) => {
                 let at = self.origin(key.span().start);
@@ -119,10 +114,6 @@ impl Reader<'_> {
             None => {
                 let allowed = setting.kind.allowed();
                 self.problems.add_value(&path, &origin, format!("must be {allowed}"));
-            }
-            Some(_) if path.starts_with("route[") => {}
-            Some(value) if refused_until_later(setting, &value) => {
-                self.problems.add_value(&path, &origin, "is not available in this version");
             }
             Some(value) => self.layers.put(&path, value, origin),
         }

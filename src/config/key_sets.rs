@@ -4,6 +4,7 @@ mod auto;
 mod chain;
 mod fitting;
 mod local;
+mod narrowed;
 mod role;
 mod web_identity;
 
@@ -22,6 +23,7 @@ use crate::credential::{
     KeySetSettings, RequestHeader, SettingProblem, SourceSettings, StaticSettings, StsSettings,
     automatic, bucket_policy,
 };
+use crate::proxy::RouteSettings;
 
 /// How a key set was understood, for `check` and the first log line. Names of places only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,19 +52,26 @@ pub struct KeyNote {
     pub cache_file: Option<String>,
 }
 
-/// All key sets; one without a file. The first signs requests, the others make calls for it.
-pub(super) fn key_sets(
-    layers: &Layers,
-    environment: &dyn Environment,
-    problems: &mut Problems,
-) -> (Vec<KeySetSettings>, Vec<KeyNote>) {
+/// The names of all key sets, `default` without a file: first the one that signs every request
+/// where there are no routes, last those that make calls for others.
+pub(super) fn names(layers: &Layers, problems: &mut Problems) -> Vec<String> {
     let names = match layers.key_sets() {
         [] => vec!["default".to_owned()],
         names => names.to_vec(),
     };
-    let signing_first = chain::signing_first(&names, layers, problems);
-    let built = signing_first.iter().filter_map(|name| {
-        let set = Set { name, layers, environment };
+    chain::signing_first(&names, layers, problems)
+}
+
+/// All key sets, in the order of their names.
+pub(super) fn key_sets(
+    names: &[String],
+    layers: &Layers,
+    environment: &dyn Environment,
+    routes: &[RouteSettings],
+    problems: &mut Problems,
+) -> (Vec<KeySetSettings>, Vec<KeyNote>) {
+    let built = names.iter().enumerate().filter_map(|(index, name)| {
+        let set = Set { name, index, layers, environment, routes };
         set.build(problems)
     });
     built.unzip()
@@ -70,8 +79,10 @@ pub(super) fn key_sets(
 
 struct Set<'a> {
     name: &'a str,
+    index: usize,
     layers: &'a Layers,
     environment: &'a dyn Environment,
+    routes: &'a [RouteSettings],
 }
 
 impl Set<'_> {
@@ -159,7 +170,7 @@ impl Set<'_> {
         problems: &mut Problems,
     ) -> Option<(SourceSettings, Vec<String>)> {
         let found = self.found(problems);
-        let policy = self.policy("bucket", problems);
+        let policy = self.policy(self.usual_scope(), problems);
         let Found { key, names } = found?;
         let settings = FederationTokenSettings {
             sts,
@@ -238,20 +249,10 @@ impl Set<'_> {
                 let text = "and scope are both set: keep one".to_owned();
                 self.refuse("policy_file", text, problems);
             }
-            return found_key::read(&file)
-                .map_err(|fault| {
-                    self.refuse("policy_file", format!("names a file that {fault}"), problems);
-                })
-                .ok()
-                .map(|text| text.to_string());
+            return self.written_policy(&file, problems);
         }
         match scope.as_deref().unwrap_or(usual_scope) {
-            "routes" => {
-                let text = "\"routes\" is not available in this version; available: \"bucket\", \
-                            \"role\" (assume-role only), or policy_file";
-                self.refuse("scope", text.to_owned(), problems);
-                None
-            }
+            "routes" => self.routes_policy(problems),
             "role" => {
                 if usual_scope != "role" {
                     let text = "\"role\" is for assume-role: a federation token has no rights \

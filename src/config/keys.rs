@@ -17,21 +17,10 @@ pub struct Setting {
     pub default: &'static str,
     /// One line for `--help-all`.
     pub help: &'static str,
-    /// `false`: the name is taken, but this version refuses any other value than the default.
-    pub available: bool,
 }
 
 const fn now(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
-    Setting { path, kind, default, help, available: true }
-}
-
-const fn later(
-    path: &'static str,
-    kind: Kind,
-    default: &'static str,
-    help: &'static str,
-) -> Setting {
-    Setting { path, kind, default, help, available: false }
+    Setting { path, kind, default, help }
 }
 
 /// Every setting, in the order of `config.toml`.
@@ -82,6 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     now("keys.*.region", Text, "", "X-TC-Region of STS"),
     now("keys.*.duration", Span, "2h", "life to ask for"),
     now("keys.*.scope", Choice(&["bucket", "routes", "role"]), "", "policy sent to STS"),
+    now("keys.*.list_form", Choice(&["prefix", "condition"]), "prefix", "scope routes: lists"),
     now("keys.*.policy_file", Path, "", "a policy written by hand"),
     now("keys.*.role_arn", Text, "", "role to take"),
     now("keys.*.session_name", Text, "", "name in the audit log, not set: cos-auth-proxy-POD"),
@@ -135,11 +125,11 @@ pub const SETTINGS: &[Setting] = &[
     now("clock.samples", Count(1, 100), "5", "median of so many `Date` headers"),
     now("clock.ignore_below", Span, "2s", "smaller offsets count as none"),
     now("clock.longest", Span, "24h", "larger offsets are nonsense"),
-    later("route[].bucket", Text, "", "with its APPID"),
-    later("route[].region", Text, "", "upstream.region if not set"),
-    later("route[].prefix", Text, "", "keys that begin so"),
-    later("route[].allow", List, "", "groups or CAM actions"),
-    later("route[].keys", Text, "default", "the key set to sign with"),
+    now("route[].bucket", Text, "", "upstream.bucket if not set"),
+    now("route[].region", Text, "", "upstream.region if not set"),
+    now("route[].prefix", Text, "", "keys that begin so"),
+    now("route[].allow", List, "", "groups or CAM actions"),
+    now("route[].keys", Text, "default", "the key set to sign with"),
     now("key_endpoint.address", Addresses, "", "hands out keys: loopback or unix"),
     now("key_endpoint.socket_mode", Choice(SOCKET_MODES), "0600", "mode of its unix sockets"),
     now("key_endpoint.shapes", List, "metadata,sts", "replies to speak"),

@@ -33,6 +33,7 @@ pub struct FlagText {
 pub struct Layers {
     values: BTreeMap<String, Held>,
     key_sets: Vec<String>,
+    routes: Vec<Origin>,
 }
 
 impl Default for Layers {
@@ -40,7 +41,7 @@ impl Default for Layers {
     fn default() -> Self {
         let plain = SETTINGS.iter().filter(|s| !s.path.contains(['*', '[']));
         let values = plain.map(|s| (s.path.to_owned(), default_of(s))).collect();
-        Self { values, key_sets: Vec::new() }
+        Self { values, key_sets: Vec::new(), routes: Vec::new() }
     }
 }
 
@@ -66,6 +67,17 @@ impl Layers {
         &self.key_sets
     }
 
+    /// Counts one more route, whose values are at `route[N].…`.
+    pub fn add_route(&mut self, origin: Origin) {
+        self.routes.push(origin);
+    }
+
+    /// Where each route begins.
+    #[must_use]
+    pub fn routes(&self) -> &[Origin] {
+        &self.routes
+    }
+
     /// Lays text of the environment or of a flag over what is there.
     pub fn put_text(
         &mut self,
@@ -76,9 +88,6 @@ impl Layers {
     ) {
         let path = setting.own_path();
         match setting.kind.read_text(text) {
-            Some(value) if refused_until_later(setting, &value) => {
-                problems.add_value(&path, &origin, "is not available in this version");
-            }
             Some(value) => self.put(&path, value, origin),
             None => {
                 let allowed = setting.kind.allowed().replace("text in quotes", "text");
@@ -173,12 +182,6 @@ impl Layers {
     fn text_like_is_present(&self, path: &str) -> bool {
         !matches!(self.held(path).value, Value::Text(text) if text.is_empty())
     }
-}
-
-/// Whether the name is taken for a later version and more than its default is asked for.
-#[must_use]
-pub(super) fn refused_until_later(setting: &Setting, value: &Value) -> bool {
-    !setting.available && *value != default_of(setting).value
 }
 
 fn default_of(setting: &Setting) -> Held {

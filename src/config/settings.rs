@@ -6,11 +6,11 @@ use super::{
     clock::clock,
     environment::Environment,
     key_endpoint::key_endpoint,
-    key_sets::{KeyNote, key_sets},
+    key_sets::{self, KeyNote, key_sets},
     layers::Layers,
     listen::{self, Door},
     problem::Problems,
-    upstream,
+    routes, upstream,
 };
 use crate::{
     clock::ClockSettings,
@@ -63,9 +63,11 @@ pub(super) fn settings(
     problems: &mut Problems,
 ) -> Settings {
     let doors = listen::doors(layers, problems);
-    let proxy = upstream::proxy(layers, problems);
+    let mut proxy = upstream::proxy(layers, problems);
     let transport = upstream::transport(layers, doors.transport(), problems);
-    let (keys, key_notes) = key_sets(layers, environment, problems);
+    let names = key_sets::names(layers, problems);
+    proxy.routes = routes::routes(layers, &names, problems);
+    let (keys, key_notes) = key_sets(&names, layers, environment, &proxy.routes, problems);
     let key_endpoint = key_endpoint(layers, doors.key_endpoint(), &keys, problems);
     Settings {
         proxy,

@@ -16,8 +16,15 @@ use crate::credential::Endpoint;
 pub fn show(layers: &Layers, sources: bool) -> String {
     let mut text = String::new();
     let mut open = "";
-    for setting in SETTINGS.iter().filter(|s| !s.path.starts_with("route[")) {
+    for setting in SETTINGS {
         let (section, key) = setting.section_and_key();
+        if section == "route[]" {
+            if open != section {
+                routes(&mut text, layers, sources);
+                open = section;
+            }
+            continue;
+        }
         if section == "keys.*" {
             continue;
         }
@@ -25,7 +32,7 @@ pub fn show(layers: &Layers, sources: bool) -> String {
         if section == "refresh" && open != "refresh" {
             sets(&mut text, layers, sources);
         }
-        if is_worth_a_line(setting, &held) {
+        if is_worth_a_line(&held) {
             if open != section {
                 header(&mut text, section);
                 open = section;
@@ -49,6 +56,20 @@ fn sets(text: &mut String, layers: &Layers, sources: bool) {
     }
 }
 
+fn routes(text: &mut String, layers: &Layers, sources: bool) {
+    for index in 0..layers.routes().len() {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}[[route]]");
+        for setting in SETTINGS.iter().filter(|s| s.path.starts_with("route[].")) {
+            let (_, key) = setting.section_and_key();
+            let held = layers.held(&format!("route[{index}].{key}"));
+            if held.origin != Origin::Default {
+                line(text, setting, key, &held, sources);
+            }
+        }
+    }
+}
+
 fn header(text: &mut String, section: &str) {
     let gap = if text.is_empty() { "" } else { "\n" };
     let _ = writeln!(text, "{gap}[{section}]");
@@ -64,9 +85,9 @@ fn line(text: &mut String, setting: &Setting, key: &str, held: &Held, sources: b
     };
 }
 
-fn is_worth_a_line(setting: &Setting, held: &Held) -> bool {
+fn is_worth_a_line(held: &Held) -> bool {
     let is_empty = matches!(&held.value, Value::Text(text) if text.is_empty());
-    (setting.available && !is_empty) || held.origin != Origin::Default
+    !is_empty || held.origin != Origin::Default
 }
 
 fn shown(setting: &Setting, held: &Held) -> Value {

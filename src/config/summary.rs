@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{key_sets::KeyNote, settings::Settings};
+use super::{
+    key_sets::KeyNote,
+    route_table::table,
+    scope::{unused, warnings},
+    settings::Settings,
+};
 use crate::{
     proxy::{PathStyle, ProxySettings},
     server, transport,
@@ -36,8 +41,12 @@ pub fn summary(settings: &Settings) -> String {
     row("upstream", &upstream(&settings.proxy));
     row("dialled at", settings.proxy.connect_to.as_deref().unwrap_or_default());
     row("bare paths", bare_paths(&settings.proxy));
+    if !settings.proxy.routes.is_empty() {
+        row("routes", &table(&settings.proxy.routes).join("\n             "));
+    }
+    let unused = unused(settings);
     for note in &settings.key_notes {
-        row("keys", &keys(note));
+        row("keys", &keys(note, unused.contains(&note.set.as_str())));
         for reason in &note.passed_over {
             row("  not from", reason);
         }
@@ -48,16 +57,17 @@ pub fn summary(settings: &Settings) -> String {
         row("  role", note.role.as_deref().unwrap_or_default());
         row("  policy", &note.policy.as_deref().map(pretty).unwrap_or_default());
         row("  kept in", note.cache_file.as_deref().unwrap_or_default());
-        for warning in &note.warnings {
-            row("  warning", warning);
-        }
+    }
+    for warning in warnings(settings) {
+        row("warning", &warning);
     }
     text
 }
 
-fn keys(note: &KeyNote) -> String {
+fn keys(note: &KeyNote, unused: bool) -> String {
     let by = if note.chosen_by_auto { " (auto)" } else { "" };
-    format!("{}: {}{by}", note.set, note.source)
+    let idle = if unused { ", unused" } else { "" };
+    format!("{}: {}{by}{idle}", note.set, note.source)
 }
 
 fn upstream(proxy: &ProxySettings) -> String {

@@ -20,6 +20,8 @@ pub(super) fn proxy(layers: &Layers, problems: &mut Problems) -> ProxySettings {
         allowed_hosts: layers.list("listen.allowed_hosts"),
         path_style: listen::path_style(layers, problems),
         held_body_bytes: layers.number("limits.held_body_bytes"),
+        // Known once the key sets are.
+        routes: Vec::new(),
     };
     let mut refuse = |path: &str, text: &str| {
         problems.add_value(path, &layers.origin(path), text);
@@ -120,13 +122,13 @@ pub(super) fn readable(layers: &Layers, path: &str, problems: &mut Problems) -> 
     Some(file)
 }
 
-fn is_region(text: &str) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 // `^[a-z0-9][a-z0-9-]*-[0-9]+$`; name and APPID together are one DNS label of a COS host.
-fn is_bucket(text: &str) -> bool {
+pub(super) fn is_bucket(text: &str) -> bool {
     let Some((name, app_id)) = text.rsplit_once('-') else { return false };
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !name.is_empty()

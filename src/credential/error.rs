@@ -108,7 +108,7 @@ pub enum SourceError {
         passed_over: String,
         /// What it failed with.
         #[source]
-        fault: Box<SourceError>,
+        fault: Box<Self>,
     },
     /// The instance has no role, or not the one that is meant.
     #[error("{endpoint} {fault}")]

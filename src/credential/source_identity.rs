@@ -15,12 +15,12 @@ pub(super) fn identity(settings: &KeySetSettings) -> String {
     match &settings.source {
         SourceSettings::Static(fixed) => digest.add(fixed.key.id.as_str()),
         SourceSettings::FederationToken(federation) => digest
-            .add(&federation.sts.endpoint.url())
+            .add(federation.sts.endpoint.url())
             .add(federation.parent.id.as_str())
             .add(&federation.session_name)
             .add(&federation.policy),
         SourceSettings::AssumeRole(role) => {
-            digest.add(&role.sts.endpoint.url());
+            digest.add(role.sts.endpoint.url());
             match &role.parent {
                 RoleParent::Key(key) => digest.add("key").add(key.id.as_str()),
                 RoleParent::KeySet(name) => digest.add("via").add(name),
@@ -34,16 +34,16 @@ pub(super) fn identity(settings: &KeySetSettings) -> String {
             &mut digest
         }
         SourceSettings::Http(server) => digest
-            .add(&server.url.url())
+            .add(server.url.url())
             .add(format!("{:?}", server.method))
             .add(server.body.as_deref().map(String::as_str).unwrap_or_default()),
         SourceSettings::WebIdentity(identity) => digest
-            .add(&identity.sts.endpoint.url())
+            .add(identity.sts.endpoint.url())
             .add(&identity.provider_id)
             .add(&identity.role_arn)
             .add(&identity.session_name),
         SourceSettings::InstanceRole(role) => {
-            digest.add(&role.endpoint.url()).add(role.role.as_deref().unwrap_or_default())
+            digest.add(role.endpoint.url()).add(role.role.as_deref().unwrap_or_default())
         }
         SourceSettings::File(file) => digest.add(file.path.to_string_lossy().as_ref()),
         SourceSettings::Exec(command) => {

@@ -292,13 +292,21 @@ impl Exchange<'_> {
         bucket: &str,
         key: &str,
     ) -> Result<(), CosError> {
-        let resource = format!("qcs::cos:{region}:uid/{}:{bucket}/{key}", appid(bucket));
-        let owns = !self.cos.verifies || self.caller.appid == appid(bucket);
-        if owns && self.policy_allows(actions, &resource) {
+        let resource = format!("{}{key}", self.bucket_resource(region, bucket));
+        if self.owns(bucket) && self.policy_allows(actions, &resource) {
             Ok(())
         } else {
             Err(CosError::access_denied("Access Denied."))
         }
+    }
+
+    /// Ends in `/`.
+    fn bucket_resource(&self, region: &str, bucket: &str) -> String {
+        format!("qcs::cos:{region}:uid/{}:{bucket}/", appid(bucket))
+    }
+
+    fn owns(&self, bucket: &str) -> bool {
+        !self.cos.verifies || self.caller.appid == appid(bucket)
     }
 
     fn policy_allows(&self, actions: &[&str], resource: &str) -> bool {
@@ -307,10 +315,7 @@ impl Exchange<'_> {
     }
 
     /// Judges the operation's own permission. A multi-delete is judged key by key, the source of a
-    /// copy when it is looked up.
-    ///
-    /// A list is allowed on `bucket/` or on `bucket/<prefix>`: policies are written both ways, and
-    /// the documentation does not say which one COS asks for.
+    /// copy when it is looked up. How a list is judged: [`super::policy::Policy::allows_list`].
     fn check_permission(&self) -> Result<(), CosError> {
         use Operation as Op;
         let actions = self.operation.actions();
@@ -328,7 +333,17 @@ impl Exchange<'_> {
             let allowed = self.policy_allows(actions, "*");
             if allowed { Ok(()) } else { Err(CosError::access_denied("Access Denied.")) }
         } else if lists.contains(&self.operation) {
-            may("").or_else(|_denied| may(self.query.get("prefix").unwrap_or_default()))
+            let bucket = self.bucket_resource(self.region, self.bucket);
+            let prefix = self.query.get("prefix");
+            let policy = self.caller.policy.as_ref();
+            let allowed = policy.is_none_or(|policy| {
+                actions.iter().any(|action| policy.allows_list(action, &bucket, prefix))
+            });
+            if allowed && self.owns(self.bucket) {
+                Ok(())
+            } else {
+                Err(CosError::access_denied("Access Denied."))
+            }
         } else {
             may(self.key)
         }

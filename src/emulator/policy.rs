@@ -66,7 +66,18 @@ impl Policy {
     /// to judge the condition by.
     #[must_use]
     pub fn allows(&self, action: &str, resource: &str) -> bool {
-        self.layers.iter().all(|layer| layer.allows(action, resource))
+        self.layers.iter().all(|layer| layer.allows(action, &[resource], None))
+    }
+
+    /// Whether a list with this `prefix` parameter is allowed in `bucket`, a resource that ends in
+    /// `/`: on the bucket, or on the bucket and the prefix as if that were a key. Policies are
+    /// written both ways, and the documentation does not say which one COS asks for; a deny on
+    /// either counts. Conditions on `cos:prefix` (doc 436/46206) are judged, others as above.
+    #[must_use]
+    pub fn allows_list(&self, action: &str, bucket: &str, prefix: Option<&str>) -> bool {
+        let below = format!("{bucket}{}", prefix.unwrap_or_default());
+        let list = List { prefix: prefix.map(encoded) };
+        self.layers.iter().all(|layer| layer.allows(action, &[bucket, &below], Some(&list)))
     }
 
     /// The bytes of the policy's JSON; a session token grows with it.
@@ -84,10 +95,19 @@ struct Layer {
 }
 
 impl Layer {
-    fn allows(&self, action: &str, resource: &str) -> bool {
-        let mut matching = self.statements.iter().filter(|s| s.covers(action, resource)).peekable();
+    /// Whether one of the resources is allowed and none denied.
+    fn allows(&self, action: &str, resources: &[&str], list: Option<&List>) -> bool {
+        let covers = |s: &&Statement| resources.iter().any(|r| s.covers(action, r, list));
+        let mut matching = self.statements.iter().filter(covers).peekable();
         matching.peek().is_some() && matching.all(|statement| statement.effect == Effect::Allow)
     }
+}
+
+/// What a list asks for, as conditions see it.
+struct List {
+    /// Percent-encoded: users report that a literal `/` in a condition matches no request, and that
+    /// `%2F` does.
+    prefix: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +115,31 @@ struct Statement {
     effect: Effect,
     actions: Vec<String>,
     resources: Vec<String>,
-    conditional: bool,
+    condition: Condition,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Condition {
+    None,
+    /// Patterns for `cos:prefix`.
+    Prefix(Vec<String>),
+    /// Not judged here.
+    Other,
+}
+
+impl Condition {
+    fn from_document(condition: Option<&serde_json::Value>) -> Self {
+        let Some(condition) = condition.filter(|condition| !is_empty(condition)) else {
+            return Self::None;
+        };
+        let only = |value: &serde_json::Value, key: &str| {
+            let object = value.as_object().filter(|object| object.len() == 1)?;
+            object.get(key).cloned()
+        };
+        let like = only(condition, "string_like").and_then(|like| only(&like, "cos:prefix"));
+        let patterns = like.and_then(|like| serde_json::from_value::<OneOrMany<String>>(like).ok());
+        patterns.map_or(Self::Other, |patterns| Self::Prefix(patterns.into_vec()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,14 +159,17 @@ impl Statement {
             effect,
             actions: document.action.into_vec(),
             resources: document.resource.into_vec(),
-            conditional: document.condition.is_some_and(|condition| !is_empty(&condition)),
+            condition: Condition::from_document(document.condition.as_ref()),
         })
     }
 
-    fn covers(&self, action: &str, resource: &str) -> bool {
-        let judged = match self.effect {
-            Effect::Allow => !self.conditional,
-            Effect::Deny => true,
+    fn covers(&self, action: &str, resource: &str, list: Option<&List>) -> bool {
+        let judged = match (&self.condition, list) {
+            (Condition::None, _) => true,
+            (Condition::Prefix(patterns), Some(List { prefix })) => prefix
+                .as_ref()
+                .is_some_and(|prefix| patterns.iter().any(|p| wildcard_matches(p, prefix))),
+            (Condition::Prefix(_) | Condition::Other, _) => self.effect == Effect::Deny,
         };
         judged
             && self.actions.iter().any(|pattern| action_matches(pattern, action))
@@ -132,6 +179,14 @@ impl Statement {
 
 fn is_empty(condition: &serde_json::Value) -> bool {
     condition.is_null() || condition.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// Percent-encoded but for letters, digits and `-_.~`.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// `name/cos:X` and `cos:X` are the same action; case matters.
@@ -343,6 +398,36 @@ mod tests {
         assert!(with("allow").allows("cos:GetObject", KEY));
         assert!(!with("allow").allows("cos:PutObject", KEY));
         assert!(!with("deny").allows("cos:GetObject", KEY));
+    }
+
+    #[test]
+    fn a_list_is_judged_on_the_bucket_or_below_it_and_by_its_prefix() {
+        let bucket = "qcs::cos:ap-guangzhou:uid/1250000000:bucket-1250000000/";
+        let policy = |statements: &str| {
+            Policy::parse(&format!(r#"{{"version":"2.0","statement":[{statements}]}}"#)).unwrap()
+        };
+        let statement = |effect: &str, key: &str, condition: &str| {
+            format!(
+                r#"{{"effect":"{effect}","action":"cos:GetBucket","resource":"{bucket}{key}","condition":{condition}}}"#
+            )
+        };
+        let lists = |policy: &Policy, prefix| policy.allows_list("cos:GetBucket", bucket, prefix);
+        let below = policy(&statement("allow", "dir/*", "{}"));
+        assert!(lists(&below, Some("dir/")) && lists(&below, Some("dir/a")));
+        assert!(!lists(&below, Some("di")) && !lists(&below, None));
+        let hole = statement("deny", "dir/*", "{}");
+        let except = policy(&format!("{},{hole}", statement("allow", "*", "{}")));
+        assert!(lists(&except, Some("di")) && !lists(&except, Some("dir/a")));
+        // A `%` in a policy is decoded once on its way in, so it is written as %25.
+        let by_prefix = r#"{"string_like":{"cos:prefix":["dir%252F*","x"]}}"#;
+        let conditional = policy(&statement("allow", "*", by_prefix));
+        assert!(lists(&conditional, Some("dir/a")) && lists(&conditional, Some("x")));
+        assert!(!lists(&conditional, Some("xy")) && !lists(&conditional, None));
+        assert!(!conditional.allows("cos:GetBucket", &format!("{bucket}dir/a")));
+        let denied = statement("deny", "*", by_prefix);
+        let except = policy(&format!("{},{denied}", statement("allow", "*", "{}")));
+        assert!(lists(&except, Some("di")) && lists(&except, None));
+        assert!(!lists(&except, Some("dir/a")));
     }
 
     #[test]

@@ -2,16 +2,20 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::http1::RequestHead;
+use crate::http1::{Body, RequestHead};
 
 use super::{
-    Method, Operation, Origin, ProxySettings, Reason, Refused, browser,
+    Method, Operation, Origin, ProxySettings, Reason, Refused,
+    asked::{self, Asked, HostFault, NamedBucket},
+    browser,
     classify::{Level, classify},
     copy_source::CopySource,
     fields, framing,
     hosts::{self, HostName, HostRules, Site, TokenHeader},
     origin::SharedOrigin,
     query::Parameters,
+    route_denied,
+    routes::{Routes, Verdict},
     target::{Target, collapses_to_root, split_bucket},
     upstream::Upstream,
 };
@@ -22,6 +26,7 @@ pub struct Gate {
     hosts: HostRules,
     upstream: Upstream,
     held_body_bytes: usize,
+    routes: Option<Routes>,
 }
 
 /// A request that may pass, with its upstream form.
@@ -41,6 +46,9 @@ pub struct Admitted<'b> {
     pub query: &'b [u8],
     /// The body must be held (up to the setting) and digested before composing.
     pub needs_digest: bool,
+    /// The body must be held and the request admitted again with it, before a key is taken: which
+    /// key set signs is told by the keys in it.
+    pub needs_body: bool,
     /// GET or HEAD: may be sent again once if a reused connection died before any answer byte.
     pub safe_to_repeat: bool,
     /// A `?` stands in the target, even if nothing follows.
@@ -50,10 +58,19 @@ pub struct Admitted<'b> {
 }
 
 /// What the host and the path say together.
-struct Place<'b> {
+struct Place<'b, 'n> {
     origin: SharedOrigin,
     level: Level,
     path: &'b [u8],
+    bucket: Named<'n>,
+}
+
+/// Who names the bucket.
+enum Named<'n> {
+    /// The host upstream, or nobody.
+    Host,
+    /// The request or the settings; the region is the configured one.
+    Here(&'n str),
 }
 
 impl Gate {
@@ -66,7 +83,12 @@ impl Gate {
         if let Some(name) = upstream.own_name() {
             hosts.also_bucket(name);
         }
-        Self { hosts, upstream, held_body_bytes: settings.held_body_bytes }
+        Self {
+            hosts,
+            upstream,
+            held_body_bytes: settings.held_body_bytes,
+            routes: Routes::new(&settings.routes),
+        }
     }
 
     /// Judges one head.
@@ -74,14 +96,26 @@ impl Gate {
     /// # Errors
     /// [`Refused`] with the reason and what to do.
     pub fn admit<'b>(&self, head: &RequestHead<'_, 'b>) -> Result<Admitted<'b>, Refused> {
+        self.admit_with(head, None)
+    }
+
+    /// Judges one head, and its whole body once that is held.
+    ///
+    /// # Errors
+    /// [`Refused`] with the reason and what to do.
+    pub fn admit_with<'b>(
+        &self,
+        head: &RequestHead<'_, 'b>,
+        held: Option<&[u8]>,
+    ) -> Result<Admitted<'b>, Refused> {
         let method = known_method(head.method)?;
         let target = Target::parse(head.target)?;
         let host = request_host(head, &target)?;
         let site = self.hosts.read(&host)?;
         browser::check(head, method, &host)?;
 
-        let Place { origin, level, path } = self.place(site, &host, method, target.path)?;
-        if method.asks_or_destroys() && collapses_to_root(path) {
+        let Place { origin, level, path, bucket } = self.place(site, &host, method, target.path)?;
+        if (method.asks_or_destroys() || self.routes.is_some()) && collapses_to_root(path) {
             return Err(Reason::PathCollapses.refused());
         }
         let query = Parameters::new(target.query);
@@ -94,11 +128,33 @@ impl Gate {
         };
         let operation = classify(level, method, query, copy_source.is_some());
         let needs_digest = framing::check(head, method, operation, self.held_body_bytes)?;
+        let Verdict { key_set, needs_body } = match &self.routes {
+            None => Verdict { key_set: 0, needs_body: false },
+            Some(routes) => {
+                let asked = Asked {
+                    operation,
+                    method,
+                    bucket: self.bucket(&bucket, level, &origin),
+                    path,
+                    query,
+                    body: held.or(no_body(head.body)),
+                    copy: None,
+                    rename: None,
+                    symlink: None,
+                    processes: false,
+                };
+                routes.judge(&asked.sources(head, copy_source.as_ref(), &self.upstream))?
+            }
+        };
+        if needs_body && longer_than(head.body, self.held_body_bytes) {
+            return Err(route_denied::body_too_large());
+        }
         Ok(Admitted {
             origin,
             operation,
             method,
-            key_set: 0,
+            key_set,
+            needs_body,
             path,
             query: target.query,
             needs_digest,
@@ -113,15 +169,34 @@ impl Gate {
         })
     }
 
+    /// The bucket that the routes are asked for.
+    fn bucket<'a>(
+        &'a self,
+        named: &Named<'a>,
+        level: Level,
+        origin: &'a Origin,
+    ) -> Result<NamedBucket<'a>, HostFault> {
+        match (named, level) {
+            (Named::Here(name), _) => Ok(NamedBucket { name, region: self.upstream.region() }),
+            (Named::Host, Level::Service | Level::Batch) => Err(HostFault::NoBucket),
+            (Named::Host, _) => asked::named(&origin.server_name, &self.upstream),
+        }
+    }
+
     /// Puts together what host and path say about bucket and key.
-    fn place<'b>(
-        &self,
-        site: Site<'_>,
+    fn place<'b: 'n, 'n>(
+        &'n self,
+        site: Site<'n>,
         host: &HostName<'_>,
         method: Method,
         path: &'b [u8],
-    ) -> Result<Place<'b>, Refused> {
-        let by_name = |level| Place { origin: self.upstream.named_origin(&host.name), level, path };
+    ) -> Result<Place<'b, 'n>, Refused> {
+        let by_name = |level| Place {
+            origin: self.upstream.named_origin(&host.name),
+            level,
+            path,
+            bucket: Named::Host,
+        };
         match site {
             Site::Bucket => Ok(by_name(bucket_or_object(path))),
             Site::Processing => Ok(by_name(Level::Processing)),
@@ -133,21 +208,21 @@ impl Gate {
             Site::Region => {
                 let (bucket, path) = bucket_and_path(path)?;
                 let origin = self.upstream.named_origin(&format!("{bucket}.{}", host.name));
-                Ok(Place { origin, level: bucket_or_object(path), path })
+                Ok(Place { origin, level: bucket_or_object(path), path, bucket: Named::Host })
             }
-            Site::OwnBucket(bucket) => {
-                let origin = self.upstream.bucket_origin(bucket)?;
-                Ok(Place { origin, level: bucket_or_object(path), path })
-            }
+            Site::OwnBucket(bucket) => self.in_bucket(bucket, path),
             Site::Own => self.own_place(method, path),
         }
     }
 
     /// A bare path on a name of the proxy itself.
-    fn own_place<'b>(&self, method: Method, path: &'b [u8]) -> Result<Place<'b>, Refused> {
+    fn own_place<'b: 'n, 'n>(
+        &'n self,
+        method: Method,
+        path: &'b [u8],
+    ) -> Result<Place<'b, 'n>, Refused> {
         if let Some(bucket) = self.upstream.key_bucket() {
-            let origin = self.upstream.bucket_origin(bucket)?;
-            return Ok(Place { origin, level: bucket_or_object(path), path });
+            return self.in_bucket(bucket, path);
         }
         if self.upstream.lacks_bucket() {
             return Err(Reason::BucketMissing.refused());
@@ -158,11 +233,17 @@ impl Gate {
                 origin: self.upstream.service_origin()?,
                 level: Level::Service,
                 path,
+                bucket: Named::Host,
             });
         }
         let (bucket, path) = bucket_and_path(path)?;
+        self.in_bucket(bucket, path)
+    }
+
+    /// A path in a bucket of the configured region.
+    fn in_bucket<'b, 'n>(&self, bucket: &'n str, path: &'b [u8]) -> Result<Place<'b, 'n>, Refused> {
         let origin = self.upstream.bucket_origin(bucket)?;
-        Ok(Place { origin, level: bucket_or_object(path), path })
+        Ok(Place { origin, level: bucket_or_object(path), path, bucket: Named::Here(bucket) })
     }
 }
 
@@ -203,6 +284,15 @@ fn request_host<'b>(
         (None, Some(sent)) => Ok(sent),
         (None, None) => Err(Reason::BadHost.refused()),
     }
+}
+
+/// The body of a request that has none.
+fn no_body(body: Body) -> Option<&'static [u8]> {
+    matches!(body, Body::None | Body::Length(0)).then_some(&[])
+}
+
+fn longer_than(body: Body, most: usize) -> bool {
+    matches!(body, Body::Length(length) if length > u64::try_from(most).unwrap_or(u64::MAX))
 }
 
 fn bucket_or_object(path: &[u8]) -> Level {

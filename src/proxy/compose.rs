@@ -225,7 +225,7 @@ impl Draft {
                 Fate::Sign if fields::is_list(field.name) => self.list_line(head.fields, at),
                 Fate::Sign => self.line(field.name, field.value),
                 Fate::CopySource => match &admitted.copy_source {
-                    Some(CopySource::At { host, rest }) => {
+                    Some(CopySource::At { host, rest, .. }) => {
                         self.line_of(field.name, &[host.as_bytes(), rest]);
                     }
                     Some(CopySource::AsSent(value)) => self.line(field.name, value),

@@ -13,7 +13,12 @@ pub(super) enum CopySource<'b> {
     /// A COS name already.
     AsSent(&'b [u8]),
     /// `host` followed by `rest` (`/key?versionId=…`, exact bytes).
-    At { host: String, rest: &'b [u8] },
+    At {
+        host: String,
+        rest: &'b [u8],
+        /// Where the source named a bucket of the configured region; else the host tells it.
+        bucket: Option<String>,
+    },
 }
 
 impl<'b> CopySource<'b> {
@@ -38,7 +43,8 @@ impl<'b> CopySource<'b> {
         match rules.read(&host).map_err(|refused| named(&refused))? {
             Site::Bucket if host.port.is_none() => with_key(rest).map(|_| Self::AsSent(value)),
             Site::Bucket => {
-                Ok(Self::At { host: host.name.clone().into_owned(), rest: with_key(rest)? })
+                let host = host.name.clone().into_owned();
+                Ok(Self::At { host, rest: with_key(rest)?, bucket: None })
             }
             Site::OwnBucket(bucket) => at_bucket(bucket.as_bytes(), rest, upstream),
             Site::Own => match upstream.key_bucket() {
@@ -51,10 +57,42 @@ impl<'b> CopySource<'b> {
             Site::Region => {
                 let (bucket, rest) = split_bucket(rest);
                 let bucket = bucket_name(bucket)?;
-                Ok(Self::At { host: format!("{bucket}.{}", host.name), rest: with_key(rest)? })
+                let host = format!("{bucket}.{}", host.name);
+                Ok(Self::At { host, rest: with_key(rest)?, bucket: None })
             }
             Site::Processing | Site::Service | Site::Batch => Err(bad()),
         }
+    }
+
+    /// The source's bucket, if it is one of the configured region.
+    pub(super) fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::AsSent(_) => None,
+            Self::At { bucket, .. } => bucket.as_deref(),
+        }
+    }
+
+    /// The host that COS is told; empty for one that is not text.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Self::AsSent(value) => {
+                let host = value.split(|&b| b == b'/').next().unwrap_or_default();
+                std::str::from_utf8(host).unwrap_or_default()
+            }
+            Self::At { host, .. } => host,
+        }
+    }
+
+    /// The path behind the host, without a version.
+    pub(super) fn path(&self) -> &'b [u8] {
+        let rest = match self {
+            Self::AsSent(value) => {
+                let start = memchr::memchr(b'/', value).unwrap_or(value.len());
+                value.get(start..).unwrap_or_default()
+            }
+            Self::At { rest, .. } => rest,
+        };
+        rest.split(|&b| b == b'?').next().unwrap_or_default()
     }
 }
 
@@ -64,7 +102,8 @@ fn at_bucket<'b>(
     upstream: &Upstream,
 ) -> Result<CopySource<'b>, Refused> {
     let bucket = bucket_name(bucket)?;
-    Ok(CopySource::At { host: upstream.bucket_host(bucket)?, rest: with_key(rest)? })
+    let host = upstream.bucket_host(bucket)?;
+    Ok(CopySource::At { host, rest: with_key(rest)?, bucket: Some(bucket.to_owned()) })
 }
 
 fn bucket_name(bucket: &[u8]) -> Result<&str, Refused> {

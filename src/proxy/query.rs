@@ -44,6 +44,11 @@ impl<'b> Parameters<'b> {
         !self.query.is_empty() && self.iter().any(|p| decoded(p.name).eq(name.bytes()))
     }
 
+    /// The bytes of the value of `name`, as sent; case matters.
+    pub(super) fn value(self, name: &str) -> Option<&'b [u8]> {
+        self.iter().find(|p| decoded(p.name).eq(name.bytes())).map(|p| p.value)
+    }
+
     fn has_ignoring_case(self, name: &str) -> bool {
         self.iter().any(|p| p.is_named(name))
     }

@@ -115,6 +115,9 @@ reasons! {
     /// A browser's page of another site asks.
     CrossSite, "cross-site", 403, "AccessDenied", stays,
         "A web page of another site made this request, and any page could use the proxy's keys that way. Call the proxy from a program, or from a page of the same origin.";
+    /// Routes are configured, and none allows the request.
+    RouteDenied, "route-denied", 403, "AccessDenied", stays,
+        "No route allows this request, so it was not sent to COS. Ask for something that a route allows, or allow it with a [[route]] in the configuration.";
     /// CONNECT.
     ConnectNotSupported, "connect-not-supported", 405, "MethodNotAllowed", closes,
         "CONNECT makes an encrypted tunnel, and a request inside it cannot be signed. Use the http scheme with this proxy (http_proxy, not https_proxy; Scheme=http in COS SDKs): the proxy itself speaks https to COS.";

@@ -1,6 +1,6 @@
 //! What the operator may set about admission and upstream names.
 
-use super::{hosts, origin::Endpoint};
+use super::{hosts, origin::Endpoint, routes::RouteSettings};
 
 /// How a bare path on a bare host is read. `listen.path_style`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +38,8 @@ pub struct ProxySettings {
     pub path_style: PathStyle,
     /// `limits.held_body_bytes`
     pub held_body_bytes: usize,
+    /// `[[route]]`; with any, what no route allows is refused. Without, the first key set signs all.
+    pub routes: Vec<RouteSettings>,
 }
 
 impl Default for ProxySettings {
@@ -53,6 +55,7 @@ impl Default for ProxySettings {
             allowed_hosts: Vec::new(),
             path_style: PathStyle::Auto,
             held_body_bytes: 1024 * 1024,
+            routes: Vec::new(),
         }
     }
 }

@@ -98,6 +98,17 @@ impl Upstream {
             .map(|origin| &*origin.server_name)
     }
 
+    /// The configured bucket, if `host` is its own name.
+    pub(super) fn bucket_named(&self, host: &str) -> Option<&str> {
+        let (name, origin) = self.bucket.as_ref()?;
+        (*origin.as_ref()?.server_name == *host).then_some(name.as_str())
+    }
+
+    /// The configured region: where buckets are that are named without one.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     fn endpoint(&self) -> Result<&Endpoint, Refused> {
         self.endpoint.as_ref().ok_or_else(|| Reason::Internal.refused())
     }

@@ -70,10 +70,13 @@ pub(super) fn prepare(
     let client = client_side(&head);
     let refused = |refused| Halt::Refused(refused, client);
 
-    let admitted = worker.gate.admit(&head).map_err(refused)?;
+    let admitted = worker.gate.admit_with(&head, held).map_err(refused)?;
     record.operation = admitted.operation;
     record.method = admitted.method;
 
+    if admitted.needs_body {
+        return Err(Halt::Hold(client));
+    }
     let (now, offset_millis) = (worker.clock.now(), worker.clock.offset_millis());
     let key_set = admitted.key_set;
     let key = choose(worker, key_set, with, now, client)?;

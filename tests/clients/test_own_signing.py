@@ -5,7 +5,15 @@ import urllib.request
 
 import pytest
 from qcloud_cos import CosConfig, CosS3Client, CosServiceError
-from stand import Process, binary
+from stand import Process, Stand, binary
+
+
+@pytest.fixture(scope="module")
+def own_stand():
+    """With keys that outlive the window of 10,000 s that the SDK signs for."""
+    stand = Stand(key_life=20_000)
+    yield stand
+    stand.stop()
 
 
 def once(stand, form):
@@ -28,8 +36,8 @@ def there_and_back(client, bucket, name):
 
 
 @pytest.mark.parametrize("form", ["json", "env", "credential-process"])
-def test_a_key_of_keys_once_signs_in_the_official_sdk(shared_stand, form):
-    stand = shared_stand
+def test_a_key_of_keys_once_signs_in_the_official_sdk(own_stand, form):
+    stand = own_stand
     said = once(stand, form)
     if form == "env":
         # As a shell understands it.
@@ -48,9 +56,9 @@ def test_a_key_of_keys_once_signs_in_the_official_sdk(shared_stand, form):
 
 
 @pytest.fixture
-def endpoint(shared_stand, tmp_path):
+def endpoint(own_stand, tmp_path):
     """A proxy of its own that hands out keys; only its key endpoint is used."""
-    stand = shared_stand
+    stand = own_stand
     config = tmp_path / "config.toml"
     config.write_text(stand.config.read_text() + '\n[key_endpoint]\naddress = "127.0.0.1:0"\nmargin = "1s"\n')
     proxy = Process(["run", "--config", config], tmp_path / "proxy.log", {
@@ -67,8 +75,8 @@ def endpoint(shared_stand, tmp_path):
     assert not [what for what, secret in stand.secrets() if secret in logs], "a secret is in the logs"
 
 
-def test_the_official_sdk_signs_with_keys_of_the_endpoint(shared_stand, endpoint):
-    stand = shared_stand
+def test_the_official_sdk_signs_with_keys_of_the_endpoint(own_stand, endpoint):
+    stand = own_stand
     with urllib.request.urlopen(f"http://{endpoint}/sts", timeout=10) as answer:
         key = json.load(answer)
     assert key["startTime"] <= key["expiredTime"] and key["requestId"]
@@ -77,8 +85,8 @@ def test_the_official_sdk_signs_with_keys_of_the_endpoint(shared_stand, endpoint
     there_and_back(client, stand.bucket, "own/endpoint")
 
 
-def test_a_key_for_a_scope_reaches_that_scope_and_nothing_else(shared_stand, endpoint):
-    stand = shared_stand
+def test_a_key_for_a_scope_reaches_that_scope_and_nothing_else(own_stand, endpoint):
+    stand = own_stand
     scope = [{"action": f"name/cos:{action}", "bucket": stand.bucket, "region": stand.region, "prefix": "own/scope/*"}
              for action in ("PutObject", "GetObject")]
     asked = urllib.request.Request(f"http://{endpoint}/sts", json.dumps(scope).encode(), {"content-type": "application/json"})

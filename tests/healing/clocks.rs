@@ -1,8 +1,9 @@
 //! Clocks that differ, and clocks that are set while requests run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use cos_auth_proxy::emulator::faults::Service;
+use cos_auth_proxy::emulator::faults::{Fault, Service};
+use tokio::task::JoinSet;
 
 use super::house::{House, PATIENCE, Plan};
 
@@ -56,6 +57,28 @@ async fn servers_that_are_set_while_requests_run_cost_one_repetition() {
     assert!(repeated >= 3, "{repeated}");
     assert_eq!(house.retries("key_rejected") + house.retries("previous_key"), 0);
     house.close().await;
+}
+
+#[tokio::test]
+async fn of_a_herd_that_is_out_of_time_nobody_blames_the_key() {
+    const HERD: u32 = 100;
+    let house = Arc::new(House::furnished(Plan::usual()).await);
+    let asked = house.asked();
+    house.emulator.accounts().set_clock_offset(-900);
+    // All are signed before the first is refused, and answered after the clock was corrected.
+    let slow = Fault::Slow(Duration::from_millis(500));
+    house.emulator.faults().for_next(Service::Cos, HERD, slow);
+    let mut herd = JoinSet::new();
+    for _ in 0..HERD {
+        let house = Arc::clone(&house);
+        herd.spawn(async move { house.get().await.is_hello() });
+    }
+    while let Some(ended) = herd.join_next().await {
+        ended.unwrap();
+    }
+    assert!(house.retries("clock") > 1, "{}", house.retries("clock"));
+    assert_eq!((house.retries("key_rejected"), house.asked()), (0, asked));
+    Arc::into_inner(house).unwrap().close().await;
 }
 
 #[tokio::test]

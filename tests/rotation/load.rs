@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Between two rounds of a worker, so that many proxies share a small machine.
-const BREATH: Duration = Duration::from_millis(40);
+const BREATH: Duration = Duration::from_millis(100);
 /// One slow transfer takes longer than a key lives.
 const SLOW_PIECES: usize = 70;
 const SLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -55,10 +55,8 @@ pub(crate) enum Job {
     Large,
     SlowUp,
     SlowDown,
-}
-
-impl Job {
-    pub(crate) const ALL: [Self; 4] = [Self::Small, Self::Large, Self::SlowUp, Self::SlowDown];
+    /// Requests that can be sent again, and whose errors name their cause.
+    Repeatable,
 }
 
 pub(crate) struct Worker {
@@ -87,6 +85,7 @@ impl Worker {
                 Job::Large => self.large().await,
                 Job::SlowUp => self.slow_up().await,
                 Job::SlowDown => self.slow_down().await,
+                Job::Repeatable => self.repeatable().await,
             };
             if let Err(failure) = round {
                 self.tally.failures.lock().unwrap().push(format!("{}: {failure}", self.folder));
@@ -110,6 +109,26 @@ impl Worker {
         let list = self.expect(&list, "", 200).await?;
         holds(&list, &format!("<Key>{name} a+b.txt</Key>"))?;
         self.expect(&format!("DELETE {key}"), "", 204).await?;
+        let gone = self.expect(&format!("GET {key}"), "", 404).await?;
+        holds(&gone, "<Code>NoSuchKey</Code>")
+    }
+
+    async fn repeatable(&mut self) -> Result<(), String> {
+        // Three of them work in one folder.
+        let key = format!("/{}/repeatable/{}", self.folder, self.dice.u64(..));
+        let content = self.content(4096);
+        self.expect(&format!("PUT {key}"), content.clone(), 200).await?;
+        let got = self.expect(&format!("GET {key}"), "", 200).await?;
+        same(&key, &got, &content)?;
+        let range = [("range", "bytes=100-199")];
+        let range = self.send(&format!("GET {key}"), &range, "", 206).await?;
+        same("a range", &range, &content[100..200])?;
+        let name = key.trim_start_matches('/');
+        let list = self.expect(&format!("GET /?prefix={name}"), "", 200).await?;
+        holds(&list, &format!("<Key>{name}</Key>"))?;
+        let body =
+            format!("<Delete><Quiet>true</Quiet><Object><Key>{name}</Key></Object></Delete>");
+        self.expect("POST /?delete", body, 200).await?;
         let gone = self.expect(&format!("GET {key}"), "", 404).await?;
         holds(&gone, "<Code>NoSuchKey</Code>")
     }

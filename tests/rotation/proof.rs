@@ -52,6 +52,32 @@ unchanged_poll = "100ms"
 unchanged_poll_near_end = "50ms"
 "#;
 
+/// What goes wrong meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Troubles of the matrix, one after the other.
+    Troubles,
+    /// COS does not know the key in use any more, again and again. Uploads are held, so that they
+    /// can be repeated, and nobody sends a HEAD, whose error names no cause.
+    Revocations,
+}
+
+impl Meanwhile {
+    fn jobs(self) -> &'static [Job] {
+        match self {
+            Self::Troubles => &[Job::Small, Job::Large, Job::SlowUp, Job::SlowDown],
+            Self::Revocations => &[Job::Repeatable, Job::Repeatable, Job::Repeatable],
+        }
+    }
+
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Troubles => "",
+            Self::Revocations => "[limits]\nreplay_body_bytes = \"64KiB\"\n",
+        }
+    }
+}
+
 pub(crate) struct Proof {
     pub(crate) source: Source,
     pub(crate) tally: Arc<Tally>,
@@ -67,6 +93,7 @@ impl Proof {
     /// Opens the proxy, waits for its first key and lets everybody loose.
     pub(crate) async fn begin(
         source: Source,
+        meanwhile: Meanwhile,
         emulator: &Emulator,
         seed: u64,
         parent: &Shutdown,
@@ -74,11 +101,11 @@ impl Proof {
         let shutdown = Shutdown::new();
         // https in front of one of them: it takes the processor most of its time.
         let tls = source == Source::AssumeRole;
-        emulator.accounts().set_instance_key_age(Some(1));
         let servers = Servers::open(source, emulator.accounts(), KEY_LIFE, tls, parent).await;
         let text = format!(
-            "{SETTINGS}connect_to = \"{}\"\n{REFRESH}{}",
+            "{SETTINGS}connect_to = \"{}\"\n{}{REFRESH}{}",
             emulator.cos_address(),
+            meanwhile.settings(),
             servers.place.key_set(source, "default")
         );
         let house = House::open(servers.place.load(source, &text).unwrap()).await;
@@ -87,18 +114,32 @@ impl Proof {
 
         let mut dice = fastrand::Rng::with_seed(seed);
         let (tally, troubles) = (Arc::<Tally>::default(), Arc::default());
-        for job in Job::ALL {
+        for job in meanwhile.jobs() {
             let client = Client::new(house.address, parent);
             let worker = Worker::new(client, Arc::clone(&tally), dice.fork(), source.name());
-            shutdown.spawn("worker", worker.work(job));
+            shutdown.spawn("worker", worker.work(*job));
         }
         let (count, ending) = (Arc::clone(&troubles), shutdown.clone());
         let servers = Arc::new(servers);
         if source.is_written_to() {
             parent.spawn("rotator", rotate(Arc::clone(&servers), parent.clone()));
         }
-        let making = trouble::make(Arc::clone(&servers), house.view.clone(), dice, count, ending);
-        shutdown.spawn("troubles", making);
+        let view = house.view.clone();
+        match meanwhile {
+            Meanwhile::Troubles => {
+                let making = trouble::make(Arc::clone(&servers), view, dice, count, ending);
+                shutdown.spawn("troubles", making);
+            }
+            Meanwhile::Revocations => {
+                let revoking = trouble::revoke(source, emulator.clone(), view, dice, count);
+                shutdown.spawn("revocations", async move {
+                    tokio::select! {
+                        () = revoking => {}
+                        () = ending.begun() => {}
+                    }
+                });
+            }
+        }
         Self { source, tally, house, troubles, shutdown, _servers: servers }
     }
 

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use cos_auth_proxy::shutdown::Shutdown;
+use cos_auth_proxy::{
+    emulator::{Emulator, faults::Service},
+    shutdown::Shutdown,
+};
 
 use crate::{
     house::View,
@@ -21,6 +24,9 @@ use crate::{
 const CALM: std::ops::Range<u64> = 100..1000;
 /// How long one lasts: with the attempt it spoils, well below the life a key has left.
 const BURST: std::ops::Range<u64> = 50..1500;
+
+/// Then the previous key is one that was not revoked.
+const SWAPS_BETWEEN_REVOCATIONS: u64 = 2;
 
 /// What of the matrix can be done to a running source.
 fn troubles(source: Source) -> Vec<Harm> {
@@ -56,4 +62,30 @@ pub(crate) async fn make(
         () = shutdown.begun() => {}
     }
     servers.mend().await;
+}
+
+/// Revokes the key in use each time a few swaps have come, so that the one before it is still good.
+pub(crate) async fn revoke(
+    source: Source,
+    emulator: Emulator,
+    view: View,
+    mut dice: fastrand::Rng,
+    count: Arc<AtomicU64>,
+) {
+    let folder = format!("/{}/", source.name());
+    loop {
+        let swaps = view.swaps();
+        while view.swaps() < swaps + SWAPS_BETWEEN_REVOCATIONS {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(dice.u64(CALM))).await;
+        let seen = emulator.seen().since(0);
+        let last = seen.iter().rev().find(|seen| {
+            seen.service == Service::Cos && seen.target.contains(&folder) && seen.verdict == "ok"
+        });
+        if let Some(id) = last.and_then(|seen| seen.secret_id.as_deref()) {
+            emulator.accounts().revoke(id);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -537,3 +537,45 @@ async fn head_has_no_code_so_its_key_must_have_been_refused_a_moment_ago() {
     }
     assert_eq!((house.rejections(), house.all_retries()), (3, 2));
 }
+
+#[tokio::test]
+async fn a_refused_time_is_corrected_by_coss_own_and_tried_once() {
+    const HOUR: i64 = 3600;
+    let out_of_time = ("AccessDenied", "Request has expired");
+    for (code, message) in [("RequestTimeTooSkewed", "x"), out_of_time] {
+        let house = patient().await;
+        let mut client = house.client().await;
+        client.write(GET).await;
+        let mut upstream = house.upstream().await;
+        let (_, first) = signer(&upstream.head().await);
+        upstream.write(error_at(403, code, message, HOUR)).await;
+        let (id, second) = signer(&upstream.head().await);
+        assert_eq!(id, "AKIDone", "the key is not blamed");
+        assert!((HOUR - 120..=HOUR + 120).contains(&(second - first)), "{first} {second}");
+        // Another time would help no more: now it is COS's own.
+        upstream.write(error_at(403, "RequestTimeTooSkewed", "the last word", HOUR)).await;
+        let (_, body) = client.message().await;
+        assert_eq!(body, document("RequestTimeTooSkewed", "the last word").into_bytes());
+        assert_eq!((house.retries("clock"), house.rejections()), (1, 0));
+
+        client.write(GET).await;
+        let (_, third) = signer(&upstream.head().await);
+        assert!((second..=second + 60).contains(&third), "the next request knows: {third}");
+        upstream.write(OK).await;
+        assert_eq!(client.message().await.1, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_is_not_coss_own_is_not_believed() {
+    let house = patient().await;
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let mut upstream = house.upstream().await;
+    upstream.head().await;
+    let answer =
+        error_at(403, "RequestTimeTooSkewed", "x", 3600).replace("x-cos-request", "x-request");
+    upstream.write(&answer).await;
+    assert_eq!(client.message().await.1, document("RequestTimeTooSkewed", "x").into_bytes());
+    assert_eq!(house.all_retries(), 0);
+}

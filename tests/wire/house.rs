@@ -25,6 +25,8 @@ pub(crate) struct House {
     pub(crate) addresses: Vec<ListenAddress>,
     upstream: TcpListener,
     pub(crate) writer: Option<KeyWriter>,
+    /// Of the second key set, which has no key yet.
+    pub(crate) second: KeyWriter,
     pub(crate) running: Option<Running>,
     pub(crate) registry: Registry,
     pub(crate) meters: Arc<Meters>,
@@ -76,6 +78,7 @@ impl Plan {
                 allowed_hosts: Vec::new(),
                 path_style: PathStyle::Auto,
                 held_body_bytes: 1 << 20,
+                ..ProxySettings::default()
             },
             with_key: true,
             nobody_upstream: false,
@@ -96,6 +99,7 @@ impl Plan {
         let key_metrics = KeyMetrics::register(registry.room());
         let (writer, keys) = channel();
         let writer = writer.counting(key_metrics);
+        let (second, more_keys) = channel();
         if self.with_key {
             writer.publish(example_key(&clock));
         }
@@ -118,7 +122,7 @@ impl Plan {
         let address = address.expect("one address is TCP");
         let parts = Parts {
             gate: Arc::new(Gate::new(&self.proxy)),
-            keys: vec![keys],
+            keys: vec![keys, more_keys],
             clock,
             meters: Arc::clone(&meters),
             signature_errors: SignatureErrors::default(),
@@ -129,7 +133,16 @@ impl Plan {
             },
         };
         let running = Some(transport.start(&parts).unwrap());
-        House { address, addresses, upstream, writer: Some(writer), running, registry, meters }
+        House {
+            address,
+            addresses,
+            upstream,
+            writer: Some(writer),
+            second,
+            running,
+            registry,
+            meters,
+        }
     }
 }
 

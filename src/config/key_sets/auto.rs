@@ -1,13 +1,16 @@
 //! `auto`: explicit environment or file, then web identity, then the instance's role.
 
-use super::{Found, Problems, Set, found_key};
+use super::{
+    Found, Problems, Set, found_key,
+    web_identity::{TOKEN_FILE, WRONG_TOKEN_FILE},
+};
 use crate::credential::{FederationTokenSettings, SourceSettings, StsSettings};
 
 /// What TKE's pod-identity-webhook sets, and the setting that may stand for it.
 const OF_THE_WEBHOOK: [(&str, &str); 4] = [
     ("TKE_REGION", "region"),
     ("TKE_PROVIDER_ID", "provider_id"),
-    ("TKE_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file"),
+    (TOKEN_FILE, "web_identity_token_file"),
     ("TKE_ROLE_ARN", "role_arn"),
 ];
 
@@ -43,7 +46,9 @@ impl Set<'_> {
         let absent: Vec<_> = OF_THE_WEBHOOK
             .iter()
             .filter(|(variable, key)| {
-                self.environment.get(variable).is_none() && self.text(key).is_none()
+                let is_set = |variable| self.environment.get(variable).is_some();
+                let misnamed = *variable == TOKEN_FILE && is_set(WRONG_TOKEN_FILE);
+                !is_set(variable) && !misnamed && self.text(key).is_none()
             })
             .map(|(variable, _)| *variable)
             .collect();
@@ -69,14 +74,14 @@ impl Set<'_> {
         let is_narrowed_by_hand =
             self.text("scope").is_some() || self.text("policy_file").is_some();
         let is_permanent = found.key.token.is_none() && !found.key.looks_temporary();
-        if !(is_permanent && is_narrowed_by_hand) {
+        if !(is_permanent && (is_narrowed_by_hand || self.is_routed())) {
             return self.automatic(found, sts, problems);
         }
         let settings = FederationTokenSettings {
             sts,
             parent: found.key,
             session_name: self.text("session_name").unwrap_or_else(|| "cos-auth-proxy".to_owned()),
-            policy: self.policy("bucket", problems)?,
+            policy: self.policy(self.usual_scope(), problems)?,
             duration: self.layers.span(&self.path("duration")),
         };
         Some((SourceSettings::FederationToken(settings), found.names))

@@ -3,8 +3,8 @@
 use super::{Layers, Problems};
 use crate::credential::{Link, chain_problems};
 
-/// The names, that of the key set that signs requests first. Tells what is wrong with `via`, and
-/// when it is not clear which key set signs.
+/// The names, that of the key set that signs requests without routes first. Tells what is wrong with
+/// `via`, and when it is not clear which key set signs.
 pub(super) fn signing_first(
     names: &[String],
     layers: &Layers,
@@ -24,15 +24,18 @@ pub(super) fn signing_first(
         problems.add_value(&path, &layers.origin(&path), format!("is wrong: {}", problem.problem));
     }
     let only_calls = |name: &&String| vias.iter().any(|via| via.as_ref() == Some(*name));
-    let (calling, signing): (Vec<_>, Vec<_>) = names.iter().partition(only_calls);
-    if let ([_, second, ..], []) = (signing.as_slice(), broken.as_slice()) {
+    let (calling, mut signing): (Vec<_>, Vec<_>) = names.iter().partition(only_calls);
+    signing.sort_by_key(|name| *name != "default");
+    let clear =
+        !layers.routes().is_empty() || signing.first().is_some_and(|name| *name == "default");
+    if let ([_, second, ..], [], false) = (signing.as_slice(), broken.as_slice(), clear) {
         let origin = layers.origin(&format!("keys.{second}.source"));
         problems.add_at(
             &origin,
             format!(
-                "[keys.{second}] is a second key set: which requests it signs is said by routes, \
-                 which are not available in this version; keep one, or let one make the calls of \
-                 the other (via)"
+                "[keys.{second}] is a second key set, and it is not clear which one signs: say with \
+                 [[route]] which requests each one signs, name the one that signs all of them \
+                 default, or let one make the calls of the other (via)"
             ),
         );
     }

@@ -14,7 +14,8 @@ const OWN: &[(&str, &[&str])] = &[
 ];
 
 /// Sources whose servers take no policy: their keys may do what was decided elsewhere.
-const WITHOUT_POLICY: &[&str] = &["web-identity", "instance-role", "http", "file", "exec"];
+const WITHOUT_POLICY: &[&str] =
+    &["static", "web-identity", "instance-role", "http", "file", "exec"];
 
 impl Set<'_> {
     pub(super) fn check_fitting(&self, source: &str, problems: &mut Problems) {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::{Problems, Set, found_key, readable};
 use crate::credential::{Endpoint, SourceSettings, StsSettings, WebIdentitySettings};
 
-const TOKEN_FILE: &str = "TKE_WEB_IDENTITY_TOKEN_FILE";
+pub(super) const TOKEN_FILE: &str = "TKE_WEB_IDENTITY_TOKEN_FILE";
 // What old versions of tccli and what copied them read; the webhook never sets it, people do.
-const WRONG_TOKEN_FILE: &str = "TKE_IDENTITY_TOKEN_FILE";
+pub(super) const WRONG_TOKEN_FILE: &str = "TKE_IDENTITY_TOKEN_FILE";
 
 impl Set<'_> {
     pub(super) fn web_identity(

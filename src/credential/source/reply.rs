@@ -100,7 +100,7 @@ fn read(body: &[u8], now: Timestamp, written_at: Option<Timestamp>) -> Result<Fe
     let expires_at = expiry(path, leased_at)
         .filter(|at| at.unix_seconds() <= LAST_SECOND)
         .filter(|at| !is_local || at.unix_seconds() > 0);
-    if expires_at.is_none() && !(is_local && !says(path, &EXPIRY)) {
+    if expires_at.is_none() && (!is_local || says(path, &EXPIRY)) {
         return Err(ReplyError::Missing { what: "expiry that can be read" });
     }
     let credential = checked(id, secret, token, expires_at, now)?;

@@ -55,11 +55,11 @@ impl Via {
         self.note(Missed::Nothing);
         let answer = self.ask_with(&key, client, question).await;
         let Err(SourceError::ParentRefused { code, .. }) = &answer else { return answer };
-        self.keys.report_rejected(&key, code);
-        let id = key.id.clone();
+        self.keys.note_rejected(&key, code);
+        let refused = key.id.clone();
         // Not held while waiting, so that it can be wiped.
         drop(key);
-        match self.keys.another_than(&id, self.patience).await {
+        match self.keys.another(|key| key.id != refused, self.patience).await {
             Some(key) => self.ask_with(&key, client, question).await,
             None => answer,
         }
