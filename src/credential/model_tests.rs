@@ -5,6 +5,7 @@
 
 use std::{
     future::poll_fn,
+    mem::ManuallyDrop,
     pin::pin,
     sync::{
         Arc,
@@ -48,9 +49,11 @@ fn in_every_order(usual: Stops, thorough: Stops, test: impl Fn() + Send + Sync +
         .start_paused(true)
         .build()
         .unwrap();
+    // A test that fails leaves its timers where its threads were: then the runtime stays as well.
+    let runtime = ManuallyDrop::new(runtime);
     // Time stands still: timers can be made and never end.
-    let _entered = runtime.enter();
-    let _in_a_model = InAModel::begin();
+    let entered = runtime.enter();
+    let in_a_model = InAModel::begin();
     let mut builder = Builder::new();
     builder.preemption_bound = match if thoroughly { thorough } else { usual } {
         AtMost(stops) => Some(stops),
@@ -59,13 +62,18 @@ fn in_every_order(usual: Stops, thorough: Stops, test: impl Fn() + Send + Sync +
     builder.max_branches = 10_000;
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&orders);
+    let test = Arc::new(test);
     builder.check(move || {
         counted.fetch_add(1, SeqCst);
-        test();
+        let test = Arc::clone(&test);
+        // The first thread's stack is too small to fail on.
+        in_a_thread(move || test()).join().unwrap();
     });
     let orders = orders.load(SeqCst);
     assert!(orders > 10, "only {orders} orders: the threads did not meet");
     println!("{orders} orders");
+    drop((in_a_model, entered));
+    drop(ManuallyDrop::into_inner(runtime));
 }
 
 fn key(number: u32) -> Credential {
@@ -113,7 +121,7 @@ fn store() -> (KeyWriter, KeyReader) {
 fn whoever_sees_a_key_finds_its_fallback_and_never_an_older_key_again() {
     in_every_order(AtMost(2), Any, || {
         let (writer, reader) = store();
-        let swaps = thread::spawn(move || {
+        let swaps = in_a_thread(move || {
             writer.publish(key(2));
             writer.forget_stale(EPOCH);
             writer.publish(key(3));
@@ -136,7 +144,7 @@ fn whoever_sees_a_key_finds_its_fallback_and_never_an_older_key_again() {
 fn an_expired_key_is_never_current_and_never_a_fallback() {
     in_every_order(AtMost(2), Any, || {
         let (writer, reader) = store();
-        let swaps = thread::spawn(move || {
+        let swaps = in_a_thread(move || {
             writer.publish(key_that_lives(2, Duration::ZERO));
             writer.publish(key(3));
             writer
@@ -154,7 +162,7 @@ fn an_expired_key_is_never_current_and_never_a_fallback() {
 fn whoever_waits_is_woken_by_the_first_key_that_can_be_used() {
     in_every_order(AtMost(2), AtMost(4), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
-        let publishes = thread::spawn(move || {
+        let publishes = in_a_thread(move || {
             writer.publish(key_that_lives(1, Duration::ZERO));
             writer.fail("STS is away");
             writer.publish(key(2));
@@ -171,7 +179,7 @@ fn all_who_wait_are_woken_by_one_key() {
     in_every_order(AtMost(2), AtMost(3), || {
         let (writer, reader) = channel_named("k", Clock::following_tokio(EPOCH));
         let waits = |reader: KeyReader| {
-            thread::spawn(move || number(&block_on(reader.wait(PATIENCE)).unwrap()))
+            in_a_thread(move || number(&block_on(reader.wait(PATIENCE)).unwrap()))
         };
         let (one, two) = (waits(reader.clone()), waits(reader));
         writer.publish(key(1));
@@ -183,7 +191,7 @@ fn all_who_wait_are_woken_by_one_key() {
 fn a_rejection_is_kept_if_it_is_of_the_current_key_and_only_then() {
     in_every_order(Any, Any, || {
         let (writer, reader) = store();
-        let swap = thread::spawn(move || {
+        let swap = in_a_thread(move || {
             writer.publish(key(2));
             writer
         });
@@ -199,7 +207,7 @@ fn a_late_rejection_of_the_old_key_does_not_hide_one_of_the_new_key() {
     in_every_order(AtMost(3), Any, || {
         let (writer, reader) = store();
         let uses = |reader: KeyReader| {
-            thread::spawn(move || {
+            in_a_thread(move || {
                 let used = reader.current(EPOCH).unwrap();
                 report(&reader, &used);
                 number(&used)
@@ -216,7 +224,7 @@ fn a_late_rejection_of_the_old_key_does_not_hide_one_of_the_new_key() {
 fn whoever_listens_for_rejections_hears_each_key_once() {
     in_every_order(AtMost(3), Any, || {
         let (writer, reader) = store();
-        let uses = thread::spawn({
+        let uses = in_a_thread({
             let reader = reader.clone();
             move || {
                 for _ in 0..2 {
@@ -320,8 +328,7 @@ impl House {
                 .await;
             });
         };
-        let refresher = thread::Builder::new().stack_size(1 << 16).spawn(run).unwrap();
-        Self { reader, handle, calls, closing, refresher }
+        Self { reader, handle, calls, closing, refresher: in_a_thread(run) }
     }
 
     /// With the first key in use.
@@ -361,7 +368,7 @@ impl House {
 fn in_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
-    thread::Builder::new().stack_size(1 << 15).spawn(work).unwrap()
+    thread::Builder::new().stack_size(1 << 17).spawn(work).unwrap()
 }
 
 #[test]
