@@ -21,6 +21,8 @@ mod record;
 mod server_time;
 mod settings;
 mod signature;
+#[cfg(test)]
+mod simulation_tests;
 mod stream;
 mod threads;
 mod tls;
