@@ -4,7 +4,6 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, IoSlice},
-    task::{Context, Poll, Waker},
 };
 
 use super::Socket;
@@ -42,15 +41,6 @@ impl Line {
     /// Puts `bytes` on the way at once, however little room there is.
     pub(in crate::transport) fn push(&self, bytes: &[u8]) {
         self.0.borrow_mut().push(bytes);
-    }
-
-    /// What can be read without waiting; 0 at an end.
-    pub(in crate::transport) fn read_now(&self, into: &mut [u8]) -> Option<io::Result<usize>> {
-        let mut cx = Context::from_waker(Waker::noop());
-        match self.0.borrow_mut().poll_read(&mut cx, into) {
-            Poll::Ready(read) => Some(read),
-            Poll::Pending => None,
-        }
     }
 
     /// Nothing more comes from this side.

@@ -55,8 +55,15 @@ async fn take(world: Rc<World>, number: usize, call: Call) {
     }
     world.upstream_open.set(world.upstream_open.get() + 1);
     let rng = world.rng("upstream", number);
-    let mut connection =
-        Connection { world, number, rng, line: Line::over(ours), inbox: Vec::new(), place: 0 };
+    let mut connection = Connection {
+        world,
+        number,
+        rng,
+        line: Line::over(ours),
+        room,
+        inbox: Vec::new(),
+        place: 0,
+    };
     let reset = connection.serve().await;
     let Connection { world, line, .. } = connection;
     world.note("upstream ends", number, usize::from(reset));
@@ -74,6 +81,8 @@ struct Connection {
     number: usize,
     rng: Rng,
     line: Line,
+    /// Bytes that fit on the way here.
+    room: usize,
     /// What came and was not used.
     inbox: Vec<u8>,
     /// Requests so far.
@@ -179,18 +188,25 @@ impl Connection {
         if let Err(over) = answering.answer().await? {
             return Ok(Err(over));
         }
+        let refused = world.arrivals.borrow()[index].answer == Progress::KeyRefused;
         let until_close =
-            plan.framed == Framed::UntilClose && plan.has_body(world.request(id).verb);
+            !refused && plan.framed == Framed::UntilClose && plan.has_body(world.request(id).verb);
         if until_close {
             self.line.shut_down();
         } else if !body.whole && plan.closes {
             return Ok(Err(CLOSED));
-        } else if !body.whole && plan.after == After::StopsReading {
+        } else if body.data.len() + self.inbox.len() + self.room < world.request(id).body
+            && plan.after == After::StopsReading
+        {
+            // What is left is more than fits on the way: it cannot all be sent.
             self.wait_without_reading(index).await;
             return Ok(Err(CLOSED));
         }
         if !self.read_body(id, index, &mut body, None).await? {
             return Ok(Err(CLOSED));
+        }
+        if refused {
+            return Ok(Ok(()));
         }
         self.rest(plan.after, plan.closes || until_close).await
     }
@@ -242,16 +258,11 @@ impl Connection {
                 Ok(Err(CLOSED))
             }
             After::ClosesLater(wait) | After::SpoilsLater(wait) => {
-                sleep(wait).await;
-                // Somebody may have been faster.
-                let mut piece = [0; 1024];
-                match self.line.read_now(&mut piece) {
-                    Some(Ok(n @ 1..)) => {
-                        self.inbox.extend_from_slice(&piece[..n]);
-                        return Ok(Ok(()));
-                    }
-                    Some(Ok(0) | Err(_)) => return Ok(Err(CLOSED)),
-                    None => {}
+                // Somebody may be faster.
+                tokio::select! {
+                    biased;
+                    more = self.more() => return Ok(if more { Ok(()) } else { Err(CLOSED) }),
+                    () = sleep(wait) => {}
                 }
                 world.rests_ended.borrow_mut().push(world.now());
                 if matches!(after, After::ClosesLater(_)) {
@@ -421,8 +432,10 @@ impl Answering<'_> {
         }
         self.progress(Progress::KeyRefused);
         if let Some(after) = world.plan.new_key_after {
-            sleep(after).await;
-            world.house.borrow_mut().renew_key();
+            drop(tokio::task::spawn_local(async move {
+                sleep(after).await;
+                world.house.borrow_mut().renew_key();
+            }));
         }
         Ok(Ok(()))
     }
