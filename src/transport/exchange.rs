@@ -42,7 +42,8 @@ pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer)
         Ok(None) => return After::Drop,
         Err(refused) => {
             let mut record = Record::start(&worker.meter, worker.settings.access_log);
-            return refuse(worker, client, &mut record, &refused, ClientSide::unknown(), b"").await;
+            let side = ClientSide::unknown(inbox.unread());
+            return refuse(worker, client, &mut record, &refused, side, b"").await;
         }
     };
     let mut exchange = Exchange {
@@ -141,7 +142,8 @@ impl<'w> Exchange<'w> {
                     return Err(self.refuse(&refused, side, false).await);
                 }
                 Err(Halt::Broken(refused)) => {
-                    return Err(self.refuse(&refused, ClientSide::unknown(), true).await);
+                    let side = ClientSide::unknown(self.inbox.unread());
+                    return Err(self.refuse(&refused, side, true).await);
                 }
             }
         }

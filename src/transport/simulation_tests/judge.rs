@@ -154,6 +154,10 @@ impl Case<'_> {
             Fault::Dies { .. } | Fault::DiesInHead { .. } => &["upstream-closed"],
             Fault::StallsReading { .. } => &["stalled", "upstream-first-byte-timeout"],
             Fault::StallsBeforeHead => &["upstream-first-byte-timeout"],
+            // After a whole interim answer nothing of the head is there.
+            Fault::StallsInHead { .. } if self.request.answer.interims > 0 => {
+                &["stalled", "upstream-first-byte-timeout"]
+            }
             Fault::StallsInHead { .. } => &["stalled"],
             Fault::BadHead(_) | Fault::FloodsInterims => &["upstream-malformed"],
         }

@@ -485,7 +485,7 @@ impl Answering<'_> {
 }
 
 fn spoils(plan: &AnswerPlan) -> bool {
-    plan.after == After::SpoilsAtOnce && !plan.closes && plan.framed != Framed::UntilClose
+    plan.after == After::SpoilsAtOnce && !plan.closes
 }
 
 /// In chunks of drawn sizes; without the last one if it is cut.
