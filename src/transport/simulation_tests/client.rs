@@ -233,7 +233,10 @@ impl Reader<'_> {
                     Got::Closed | Got::Reset if self.inbox.is_empty() => {
                         return Ok(Ok((Outcome::Nothing, false)));
                     }
-                    Got::Closed | Got::Reset => return Ok(Ok((Outcome::Cut, false))),
+                    Got::Closed | Got::Reset => {
+                        self.inbox.clear();
+                        return Ok(Ok((Outcome::Cut, false)));
+                    }
                 }
             };
             self.inbox.drain(..head.len);

@@ -214,7 +214,7 @@ impl Case<'_> {
                 ),
                 "stalled" => (
                     last.map_or(Duration::ZERO, |arrival| arrival.at),
-                    heard,
+                    heard.max(last_at),
                     settings.stall_timeout,
                 ),
                 "head-timeout" => (

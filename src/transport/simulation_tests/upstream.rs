@@ -333,7 +333,8 @@ impl Answering<'_> {
         let plan = &request.answer;
         let settings = &world.plan.transport;
         if plan.slow {
-            let most = settings.first_byte_timeout.mul_f64(0.4).as_millis() as u64;
+            let shorter = settings.first_byte_timeout.min(settings.stall_timeout);
+            let most = shorter.mul_f64(0.4).as_millis() as u64;
             sleep(Duration::from_millis(self.connection.rng.u64(..most))).await;
         }
         match plan.fault {
