@@ -13,6 +13,8 @@ mod hear;
 mod hold;
 mod leased;
 mod listen;
+mod pace;
+mod places;
 mod pool;
 mod prepare;
 mod record;

@@ -97,6 +97,8 @@ pub(super) fn transport(
             target_bytes: layers.number("limits.target_bytes"),
         },
         head_timeout: layers.span("limits.head_timeout"),
+        body_min_rate: layers.number("limits.body_min_rate") as u64,
+        requests_per_connection: layers.number("limits.requests_per_connection") as u64,
         client_idle_timeout: layers.span("listen.idle_timeout"),
         connect_timeout: layers.span("upstream.connect_timeout"),
         first_byte_timeout: layers.span("upstream.first_byte_timeout"),

@@ -23,6 +23,7 @@ use crate::{
 use super::{
     buffers::{Buffer, SMALL},
     framing::{Framing, next_piece},
+    pace::Pace,
     record::Record,
     stream::{Filled, Outgoing, Stream, poll_fill, poll_gone, write_out},
     worker::Worker,
@@ -76,6 +77,8 @@ pub(super) enum AnswerEnd {
 /// Why an answer was not brought down whole.
 pub(super) enum BodyEnd {
     ClientGone,
+    /// The client reads too slowly.
+    TooSlow,
     Cut(UpstreamErrorKind),
 }
 
@@ -338,6 +341,7 @@ impl<'w> Answer<'w> {
         framing: Framing,
         out: &mut Vec<u8>,
     ) -> Result<bool, BodyEnd> {
+        let mut pace = Pace::of(&self.worker.settings);
         loop {
             let input = self.buffer.unread();
             let piece = next_piece(decoder, input, framing, out, self.heard.as_mut());
@@ -350,7 +354,7 @@ impl<'w> Answer<'w> {
                 Framing::Chunks | Framing::ChunksAndTrailers => &[],
             };
             if !out.is_empty() || !direct.is_empty() {
-                self.write(client, out, direct).await?;
+                write(client, &mut pace, out, direct).await?;
                 record.response_bytes(piece.len);
             }
             out.clear();
@@ -369,7 +373,7 @@ impl<'w> Answer<'w> {
                 }
                 if framing != Framing::Plain {
                     write_last_chunk(b"", out);
-                    self.write(client, out, &[]).await?;
+                    write(client, &mut pace, out, &[]).await?;
                 }
                 return Ok(false);
             }
@@ -412,12 +416,20 @@ impl<'w> Answer<'w> {
             self.worker.buffers.give(std::mem::replace(&mut self.buffer, fitting));
         }
     }
+}
 
-    async fn write(&self, client: &mut Stream, first: &[u8], second: &[u8]) -> Result<(), BodyEnd> {
-        let written =
-            write_out(Outgoing::new(first, second), client, self.worker.settings.stall_timeout);
-        written.await.map_err(|_gone| BodyEnd::ClientGone)
-    }
+async fn write(
+    client: &mut Stream,
+    pace: &mut Pace,
+    first: &[u8],
+    second: &[u8],
+) -> Result<(), BodyEnd> {
+    write_out(Outgoing::new(first, second), client, pace).await.map_err(|failure| {
+        match failure.kind() {
+            io::ErrorKind::TimedOut => BodyEnd::TooSlow,
+            _ => BodyEnd::ClientGone,
+        }
+    })
 }
 
 impl Drop for Answer<'_> {

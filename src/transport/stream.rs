@@ -11,11 +11,13 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
-use super::buffers::Buffer;
+use super::{
+    buffers::Buffer,
+    pace::{Pace, TooSlow},
+};
 
 /// A connection in either direction. One type, so that both share every helper below.
 #[derive(Debug)]
@@ -175,23 +177,25 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Writes everything and flushes.
+/// Writes everything to a client and flushes.
 ///
 /// # Errors
-/// Of the socket; `TimedOut` when it took not one byte for as long as `stall`.
+/// Of the socket; `TimedOut` when the client took too little for its pace.
 pub(super) async fn write_out(
     mut outgoing: Outgoing<'_>,
-    stream: &mut Stream,
-    stall: Duration,
+    client: &mut Stream,
+    pace: &mut Pace,
 ) -> io::Result<()> {
     loop {
         let before = outgoing.written();
-        let step = poll_fn(|cx| match outgoing.poll(stream, cx) {
+        let step = poll_fn(|cx| match outgoing.poll(client, cx) {
             Poll::Pending if outgoing.written() > before => Poll::Ready(Ok(false)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
         });
-        if timeout(stall, step).await?? {
+        let done = pace.wait(step).await.map_err(|TooSlow| io::ErrorKind::TimedOut)??;
+        pace.moved(outgoing.written() - before);
+        if done {
             return Ok(());
         }
     }
@@ -216,8 +220,9 @@ mod tests {
                 }
             }
         };
+        let mut pace = Pace::new(STALL, 256);
         let (written, ()) =
-            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, STALL), reading);
+            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, &mut pace), reading);
         written.unwrap();
     }
 
@@ -226,7 +231,8 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut ours = Stream::Unix(ours);
         let body = vec![7; 4 << 20];
-        let written = write_out(Outgoing::new(&body, b""), &mut ours, Duration::from_secs(60));
+        let mut pace = Pace::new(Duration::from_secs(60), 256);
+        let written = write_out(Outgoing::new(&body, b""), &mut ours, &mut pace);
         assert_eq!(written.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -18,6 +18,7 @@ use super::{
     answer::Answer,
     buffers::Buffer,
     framing::{Framing, next_piece},
+    pace::{Pace, TooSlow},
     record::Record,
     stream::{Filled, Outgoing, Stream, poll_fill},
     worker::Worker,
@@ -46,6 +47,8 @@ pub(super) struct Upload<'u, 'w> {
     pub(super) upstream: &'u mut Stream,
     pub(super) answer: &'u mut Answer<'w>,
     pub(super) record: &'u mut Record,
+    /// How much longer the client may take.
+    pub(super) pace: &'u mut Pace,
     /// Some of the body is out of the client's hands and not kept: it cannot be sent again.
     pub(super) begun: bool,
 }
@@ -131,6 +134,7 @@ impl Upload<'_, '_> {
 
     /// Reads from the client while upstream stays silent.
     async fn read(&mut self, buffer: &mut Buffer) -> Option<UploadEnd> {
+        let before = buffer.unread().len();
         loop {
             let (client, upstream, answer) =
                 (&mut *self.client, &mut *self.upstream, &mut *self.answer);
@@ -140,9 +144,14 @@ impl Upload<'_, '_> {
                 }
                 poll_fill(client, buffer, cx).map(Step::Own)
             });
-            match timeout(self.worker.settings.stall_timeout, step).await {
-                Err(_) => return Some(UploadEnd::ClientBroken(Reason::BodyTimeout.refused())),
-                Ok(Step::Own(Ok(Filled::Bytes))) => return None,
+            match self.pace.wait(step).await {
+                Err(TooSlow) => {
+                    return Some(UploadEnd::ClientBroken(Reason::BodyTimeout.refused()));
+                }
+                Ok(Step::Own(Ok(Filled::Bytes))) => {
+                    self.pace.moved(buffer.unread().len() - before);
+                    return None;
+                }
                 Ok(Step::Progress) => {}
                 Ok(Step::Own(Ok(Filled::Closed) | Err(_))) => return Some(UploadEnd::ClientGone),
                 Ok(Step::Heard(heard)) => {

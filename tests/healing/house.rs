@@ -119,6 +119,8 @@ impl Plan {
             connections: 10_000,
             request_limits: Limits { head_bytes: 65_536, fields: 100, target_bytes: 16_384 },
             head_timeout: PATIENCE,
+            body_min_rate: 0,
+            requests_per_connection: 0,
             client_idle_timeout: PATIENCE,
             connect_timeout: PATIENCE,
             first_byte_timeout: PATIENCE,

@@ -54,6 +54,8 @@ impl Plan {
                     target_bytes: 16 * 1024,
                 },
                 head_timeout: PATIENCE,
+                body_min_rate: 0,
+                requests_per_connection: 0,
                 client_idle_timeout: PATIENCE,
                 connect_timeout: PATIENCE,
                 first_byte_timeout: PATIENCE,
