@@ -15,6 +15,8 @@ mod hold;
 pub mod in_memory;
 mod leased;
 mod listen;
+mod pace;
+mod places;
 mod pool;
 mod prepare;
 mod record;
@@ -23,6 +25,8 @@ mod settings;
 mod signature;
 #[cfg(test)]
 mod simulation_tests;
+#[cfg_attr(not(target_os = "linux"), path = "transport/splice/absent.rs")]
+mod splice;
 mod stream;
 mod threads;
 mod tls;

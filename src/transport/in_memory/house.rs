@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,7 +24,9 @@ use crate::{
     transport::{
         SignatureErrors, TransportSettings,
         buffers::{Budget, Buffers},
+        places::Places,
         pool::Pool,
+        splice::Pipes,
         upstream::Connector,
         worker::{self, Arrived, ArrivedStream, Place, Worker},
     },
@@ -43,9 +42,16 @@ pub(in crate::transport) struct House {
     pub(in crate::transport) registry: Registry,
     keys: KeyWriter,
     renewed: u32,
-    door: Option<mpsc::UnboundedSender<Arrived>>,
+    door: Option<Door>,
     load: Arc<AtomicUsize>,
-    places: Arc<Semaphore>,
+}
+
+/// Where clients get in.
+#[derive(Clone)]
+pub(in crate::transport) struct Door {
+    inbox: mpsc::UnboundedSender<Arrived>,
+    load: Arc<AtomicUsize>,
+    places: Arc<Places>,
 }
 
 /// What the rooms of a house are given, as the names in a configuration file.
@@ -63,12 +69,15 @@ impl HouseSettings {
             connections: 1000,
             request_limits: Limits { head_bytes: 64 * 1024, fields: 100, target_bytes: 16 * 1024 },
             head_timeout: Duration::from_secs(10),
+            body_min_rate: 0,
+            requests_per_connection: 0,
             client_idle_timeout: Duration::from_secs(75),
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(20),
             stall_timeout: Duration::from_secs(15),
             pool_idle_timeout: Duration::from_secs(50),
             pool_idle_per_thread: 16,
+            splice: false,
             ca_file: None,
             key_patience: Duration::from_secs(3),
             access_log: false,
@@ -112,6 +121,8 @@ impl House {
             signature_errors: SignatureErrors::default(),
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(Budget::new(budget)),
+            pipes: Pipes::new(transport.splice),
+            places: Places::new(transport.connections, Arc::clone(&meter)),
             pool: Pool::new(
                 transport.pool_idle_per_thread,
                 transport.pool_idle_timeout,
@@ -127,28 +138,23 @@ impl House {
             next_sample_at: Cell::new(Instant::now()),
             settings: Arc::new(transport),
         };
-        let (door, arrivals) = mpsc::unbounded_channel();
+        let (inbox, arrivals) = mpsc::unbounded_channel();
+        let load = Arc::<AtomicUsize>::default();
+        let places = Arc::clone(&worker.places);
         let house = Self {
-            places: Arc::new(Semaphore::new(worker.settings.connections)),
             worker: Rc::new(worker),
             registry,
             keys,
             renewed: 0,
-            door: Some(door),
-            load: Arc::default(),
+            door: Some(Door { inbox, load: Arc::clone(&load), places }),
+            load,
         };
         Ok((house, arrivals, calls))
     }
 
-    /// A client connection: the client's end. The whims are the driver's.
-    pub(in crate::transport) fn connect(&self, room: usize, whims: Whims) -> Option<Socket> {
-        let door = self.door.as_ref()?;
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let (ours, theirs) = pair(room, whims);
-        self.load.fetch_add(1, Ordering::Relaxed);
-        let place = Place { load: Arc::clone(&self.load), _permit: permit };
-        door.send(Arrived { stream: Ok(ArrivedStream::Memory(ours)), place }).ok()?;
-        Some(theirs)
+    /// Where clients get in, until the house closes.
+    pub(in crate::transport) fn door(&self) -> Option<Door> {
+        self.door.clone()
     }
 
     /// No further client gets in.
@@ -176,6 +182,19 @@ impl House {
         let name = format!("cos_auth_proxy_{name} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&name));
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Door {
+    /// A client connection, as soon as there is a place: the client's end. The whims are the
+    /// driver's.
+    pub(in crate::transport) async fn connect(self, room: usize, whims: Whims) -> Option<Socket> {
+        let permit = self.places.take().await?;
+        let (ours, theirs) = pair(room, whims);
+        self.load.fetch_add(1, Ordering::Relaxed);
+        let place = Place { load: self.load, _permit: permit };
+        self.inbox.send(Arrived { stream: Ok(ArrivedStream::Memory(ours)), place }).ok()?;
+        Some(theirs)
     }
 }
 

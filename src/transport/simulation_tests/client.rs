@@ -16,9 +16,16 @@ pub(super) async fn run(world: Rc<World>, number: usize) {
     let plan = &world.plan.clients[number];
     sleep(plan.starts_at).await;
     let whims = Whims::seeded(world.rng("whims of client", number).u64(..));
-    let Some(socket) = world.house.borrow().connect(plan.room, whims) else {
+    let door = world.house.borrow().door();
+    let connected = match door {
+        // The door may close while the client waits.
+        Some(door) => timeout(world.longest() * 4, door.connect(plan.room, whims)).await.ok(),
+        None => None,
+    };
+    let Some(socket) = connected.flatten() else {
         return world.note("nobody answers", number, 0);
     };
+    world.note("connected", number, 0);
     let line = Line::over(socket);
     let talk = Talk {
         world: &world,

@@ -185,7 +185,12 @@ impl Case<'_> {
     }
 
     fn may_be_nothing(&self) -> bool {
-        let idle = self.world.plan.transport.client_idle_timeout;
+        let settings = &self.world.plan.transport;
+        let mut idle = settings.client_idle_timeout;
+        // Who idles makes room for those who wait.
+        if settings.connections < self.world.plan.clients.len() {
+            idle = idle.min(Duration::from_secs(1));
+        }
         let waited =
             self.asked.began_at.unwrap_or(Duration::MAX).saturating_sub(self.before.ended_at);
         self.client.fault != ClientFault::None
@@ -203,6 +208,7 @@ impl Case<'_> {
         }
         let settings = &self.world.plan.transport;
         let Asked { began_at, sent_at, last_at, ended_at, ref outcome, .. } = self.asked;
+        let longest = self.world.longest();
         let last = self.arrivals.last();
         let heard = last.map_or(Duration::MAX, |arrival| arrival.last_at);
         let (earliest, latest, limit) = match outcome {
@@ -222,7 +228,12 @@ impl Case<'_> {
                     last_at.max(self.before.ended_at),
                     settings.head_timeout,
                 ),
-                "body-timeout" => (last_at, Duration::MAX, settings.stall_timeout),
+                // With a least rate, patience may be used up before.
+                "body-timeout" if settings.body_min_rate > 0 => {
+                    (Duration::ZERO, last_at + longest, settings.stall_timeout)
+                }
+                // What was sent may have waited for upstream before it was read.
+                "body-timeout" => (last_at, last_at + longest, settings.stall_timeout),
                 _ => return Ok(()),
             },
             Outcome::Cut if matches!(self.fault(), Fault::StallsInBody { .. }) => {

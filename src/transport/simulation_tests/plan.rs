@@ -186,6 +186,11 @@ impl Plan {
         transport.pool_idle_timeout = seconds(rng, 1..=40);
         transport.pool_idle_per_thread = rng.usize(0..=3);
         transport.replay_body_bytes = if rng.u32(..4) == 0 { 16 * 1024 } else { 0 };
+        transport.body_min_rate = if rng.u32(..4) == 0 { rng.u64(1..=16) } else { 0 };
+        transport.requests_per_connection = if rng.u32(..4) == 0 { rng.u64(1..=3) } else { 0 };
+        if rng.u32(..6) == 0 {
+            transport.connections = rng.usize(1..=3);
+        }
         if rng.u32(..3) == 0 {
             budget = rng.usize(..=1 << 20);
         }

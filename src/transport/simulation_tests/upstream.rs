@@ -293,8 +293,11 @@ impl Connection {
     /// Reads nothing until the proxy must have given up.
     async fn wait_without_reading(&mut self, index: usize) {
         self.last(index);
-        let until = self.world.now() + self.world.longest();
-        while self.world.now() < until {
+        let id = self.world.arrivals.borrow()[index].request;
+        let began_at = self.world.now();
+        // Until then its client may still be sending.
+        let sent_at = || self.world.asked.borrow()[id].last_at.max(began_at);
+        while self.world.now() < sent_at() + self.world.longest() {
             sleep(Duration::from_secs(1)).await;
         }
         self.wait_for_the_end(Duration::from_secs(1)).await;
@@ -445,9 +448,10 @@ impl Answering<'_> {
     /// together with bytes that nobody asked for.
     async fn say(&mut self, bytes: &[u8], spoilt: bool) -> bool {
         let world = Rc::clone(&self.connection.world);
-        let stall = world.plan.transport.stall_timeout;
+        let settings = &world.plan.transport;
+        let shorter = settings.first_byte_timeout.min(settings.stall_timeout);
         let slow = world.request(self.id).answer.slow;
-        let longest = slow.then(|| stall.mul_f64(0.4));
+        let longest = slow.then(|| shorter.mul_f64(0.4));
         let connection = &mut *self.connection;
         let (bytes, last) = bytes.split_at(bytes.len() - usize::from(spoilt));
         let said = send(&connection.line, bytes, &mut connection.rng, longest).await.is_ok();
