@@ -20,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    loopback,
     places::Places,
     worker::{Arrived, ArrivedStream, Place},
 };
@@ -160,6 +161,9 @@ fn unbound(connection: Connection) -> io::Result<ArrivedStream> {
     match connection {
         Connection::Tcp(tcp) => {
             show_slow_reading(&tcp);
+            if let Ok(peer) = tcp.peer_addr() {
+                loopback::spare_pacing(&tcp, peer);
+            }
             tcp.into_std().map(ArrivedStream::Tcp)
         }
         Connection::Unix(unix) => unix.into_std().map(ArrivedStream::Unix),
