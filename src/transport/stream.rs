@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
+#[cfg(any(test, feature = "in-memory"))]
+use super::in_memory::Socket;
 use super::{
     buffers::Buffer,
     pace::{Pace, TooSlow},
@@ -25,16 +27,22 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(any(test, feature = "in-memory"))]
+    Memory(Socket),
 }
 
 impl Stream {
     /// Whether the close that follows is a reset, so that the peer cannot take a cut body for a
     /// whole one. Only TCP has resets.
-    pub(super) fn reset_on_close(&self, reset: bool) {
+    pub(super) fn reset_on_close(&mut self, reset: bool) {
         if let Self::Tcp(tcp) = self {
             // Failing leaves an ordinary close: the length or the last chunk still tells.
             let linger = reset.then_some(Duration::ZERO);
-            drop(socket2::SockRef::from(tcp).set_linger(linger));
+            drop(socket2::SockRef::from(&*tcp).set_linger(linger));
+        }
+        #[cfg(any(test, feature = "in-memory"))]
+        if let Self::Memory(s) = self {
+            s.reset_on_close(reset);
         }
     }
 
@@ -48,6 +56,8 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Unix(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, &mut into),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => return s.poll_read(cx, into.initialize_unfilled()),
         };
         polled.map_ok(|()| into.filled().len())
     }
@@ -69,6 +79,8 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_write_vectored(cx, parts),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => s.poll_write(cx, parts),
         }
     }
 
@@ -77,6 +89,8 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -85,6 +99,11 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => {
+                s.shut_down();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
