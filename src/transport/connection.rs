@@ -44,11 +44,11 @@ pub(super) async fn serve(worker: &Worker, mut client: Stream, slot: &Slot) {
         // Boxed, so that an idle connection does not carry the room a request needs.
         match Box::pin(exchange::run(worker, &mut client, inbox, last)).await {
             After::Keep(rest) => inbox = rest,
-            After::Close => return linger(worker, &mut client).await,
+            After::Close => return Box::pin(linger(worker, &mut client)).await,
             After::Drop => return,
         }
         if worker.draining.is_cancelled() && inbox.is_empty() {
-            return linger(worker, &mut client).await;
+            return Box::pin(linger(worker, &mut client)).await;
         }
     }
 }
