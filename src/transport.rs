@@ -23,6 +23,8 @@ mod record;
 mod server_time;
 mod settings;
 mod signature;
+#[cfg_attr(not(target_os = "linux"), path = "transport/splice/absent.rs")]
+mod splice;
 mod stream;
 mod threads;
 mod tls;

@@ -45,6 +45,7 @@ pub const SETTINGS: &[Setting] = &[
         "COS names that clients may ask for",
     ),
     now("upstream.connect_to", Text, "", "host:port to dial instead; Host and TLS name stay"),
+    now("upstream.splice", Flag, "true", "large bodies pass inside the kernel"),
     now("upstream.ca_file", Path, "", "trusted besides the system's certificates"),
     now("upstream.connect_timeout", Span, "2s", "TCP, and after it TLS"),
     now("upstream.first_byte_timeout", Span, "60s", "from the end of the upload to the answer"),

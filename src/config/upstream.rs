@@ -105,6 +105,7 @@ pub(super) fn transport(
         stall_timeout: layers.span("upstream.stall_timeout"),
         pool_idle_timeout: layers.span("upstream.pool_idle_timeout"),
         pool_idle_per_thread: layers.number("upstream.pool_idle_per_thread"),
+        splice: layers.flag("upstream.splice"),
         ca_file: readable(layers, "upstream.ca_file", problems),
         key_patience: layers.span("keys.wait"),
         access_log: layers.flag("log.access"),

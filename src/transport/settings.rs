@@ -35,6 +35,8 @@ pub struct TransportSettings {
     pub pool_idle_timeout: Duration,
     /// `upstream.pool_idle_per_thread`: idle upstream connections kept per thread.
     pub pool_idle_per_thread: usize,
+    /// `upstream.splice`: large bodies between plain sockets pass inside the kernel, where it can.
+    pub splice: bool,
     /// `upstream.ca_file`: trusted besides the system's roots.
     pub ca_file: Option<PathBuf>,
     /// `keys.wait`: how long a request waits for a key before 503.

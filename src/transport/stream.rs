@@ -73,6 +73,8 @@ impl Stream {
                 Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+                #[cfg(any(test, feature = "in-memory"))]
+                Self::Memory(s) => s.poll_write(cx, parts),
             };
         }
         match self {
@@ -162,6 +164,15 @@ pub(super) fn poll_gone(client: &mut Stream, inbox: &mut Buffer, cx: &mut Contex
     Poll::Pending
 }
 
+/// Bytes on their way into a socket.
+pub(super) trait Sending {
+    /// Bytes the socket took so far.
+    fn written(&self) -> usize;
+
+    /// Writes until everything is out and flushed. Progress is kept between calls.
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
 /// Two slices that are written as one, and how much of them is out.
 #[derive(Debug)]
 pub(super) struct Outgoing<'a> {
@@ -174,18 +185,14 @@ impl<'a> Outgoing<'a> {
     pub(super) fn new(first: &'a [u8], second: &'a [u8]) -> Self {
         Self { first, second, written: 0 }
     }
+}
 
-    /// Bytes the socket took so far.
-    pub(super) fn written(&self) -> usize {
+impl Sending for Outgoing<'_> {
+    fn written(&self) -> usize {
         self.written
     }
 
-    /// Writes until everything is out and flushed. Progress is kept between calls.
-    pub(super) fn poll(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let total = self.first.len() + self.second.len();
         while self.written < total {
             let first = self.first.get(self.written..).unwrap_or_default();
@@ -213,7 +220,7 @@ impl<'a> Outgoing<'a> {
 /// # Errors
 /// Of the socket; `TimedOut` when the client took too little for its pace.
 pub(super) async fn write_out(
-    mut outgoing: Outgoing<'_>,
+    mut outgoing: impl Sending,
     client: &mut Stream,
     pace: &mut Pace,
 ) -> io::Result<()> {

@@ -29,6 +29,7 @@ use super::{
     listen::{self, Door},
     places::Places,
     pool::Pool,
+    splice::Pipes,
     upstream::Connector,
     worker::{self, Arrived, Worker},
 };
@@ -237,6 +238,7 @@ impl Seed {
             signature_errors: self.signature_errors,
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(self.budget),
+            pipes: Pipes::new(settings.splice),
             pool: Pool::new(
                 settings.pool_idle_per_thread,
                 settings.pool_idle_timeout,

@@ -31,6 +31,7 @@ use super::{
     connection,
     places::{self, Places},
     pool::Pool,
+    splice::Pipes,
     stream::Stream,
     upstream::Connector,
 };
@@ -57,6 +58,7 @@ pub(super) struct Worker {
     pub(super) signature_errors: SignatureErrors,
     pub(super) composer: RefCell<Composer>,
     pub(super) buffers: Buffers,
+    pub(super) pipes: Pipes,
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) places: Arc<Places>,
@@ -194,6 +196,7 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     worker.pool.sweep();
     if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
         worker.buffers.shrink();
+        worker.pipes.shrink();
     }
 }
 

@@ -127,6 +127,7 @@ impl Plan {
             stall_timeout: PATIENCE,
             pool_idle_timeout: PATIENCE,
             pool_idle_per_thread: 64,
+            splice: true,
             ca_file: None,
             key_patience: self.key_patience,
             access_log: false,

@@ -62,6 +62,7 @@ impl Plan {
                 stall_timeout: PATIENCE,
                 pool_idle_timeout: PATIENCE,
                 pool_idle_per_thread: 16,
+                splice: true,
                 ca_file: None,
                 key_patience: Duration::from_millis(300),
                 access_log: false,
