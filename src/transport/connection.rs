@@ -80,3 +80,19 @@ async fn linger(worker: &Worker, client: &mut Stream) {
     }
     worker.buffers.give(unwanted);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_output<F>(_: impl FnOnce(&'static Worker, Stream, &'static Slot) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand of them wait most of the time.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size_of_output(serve);
+        assert!(size <= 300, "{size} bytes");
+    }
+}
