@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What slow clients cost the others: slowhttptest in its four modes against the proxy.
 
-    python3 benches/slow/run.py [--rounds 5] [--seconds 3] [--connections 1000]
+    python3 benches/slow/run.py [--rounds 3] [--seconds 5] [--connections 1000]
 
 Starts the embedded COS and the proxy before it (release build, defaults, one data thread), keeps
 ordinary clients at a fixed rate, and measures their latency in calm and under each attack, in turn,
@@ -29,14 +29,14 @@ from run import conditions_of_host, free_port, load, pinned, spread, wait_for_po
 BAR = 2.0
 # Requests of the ordinary clients: connections, and requests per second of all of them.
 OTHERS, RATE = 32, 1000
-# The attackers connect within a second; then the measuring begins.
-GATHER_S = 2.0
+# The attackers are all there, and what was sent to them at once is sent: within this time.
+GATHER_S = 30.0
 # An object larger than what the kernel holds for a reader.
 LARGE = 8 << 20
 
 MODES = {
-    "slow headers": ["-H", "-t", "GET", "-x", "24", "-i", "1"],
-    "slow body": ["-B", "-t", "PUT", "-s", "1000000", "-x", "10", "-i", "1"],
+    "slow headers": ["-H", "-t", "GET", "-x", "24", "-i", "5"],
+    "slow body": ["-B", "-t", "PUT", "-s", "1000000", "-x", "10", "-i", "5"],
     "slow read": ["-X", "-t", "GET", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"],
     "range": ["-R", "-t", "GET", "-a", "10", "-b", "3000"],
 }
@@ -113,8 +113,21 @@ def attack(stand, mode, connections, seconds):
     """Runs until it is killed; what it prints is of no interest."""
     url = f"http://127.0.0.1:{stand.port}{TARGETS.get(mode, '/1k')}"
     words = ["-c", connections, "-r", connections, "-l", int(seconds + 60), "-u", url, *MODES[mode]]
-    command = pinned(0, ["nice", "-n", "10", "slowhttptest", *map(str, words)])
+    command = pinned(0, ["nice", "-n", "19", "slowhttptest", *map(str, words)])
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def gather(stand, wanted):
+    """Until all attackers were accepted and the burst of their first answers is over."""
+    late, bytes_before = time.monotonic() + GATHER_S, -1
+    while True:
+        time.sleep(1)
+        bytes_now = stand.series("response_body_bytes_total")
+        if stand.series("client_connections_accepted_total") >= wanted and bytes_now - bytes_before < 1 << 20:
+            return
+        if time.monotonic() > late:
+            raise SystemExit("the attackers do not gather")
+        bytes_before = bytes_now
 
 
 def settle(stand):
@@ -128,8 +141,8 @@ def settle(stand):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--binary", type=pathlib.Path, help="a release build made before, with its examples beside it")
     options = parser.parse_args()
@@ -149,7 +162,7 @@ def main():
                     accepted = stand.series("client_connections_accepted_total")
                     attackers = attack(stand, mode, options.connections, options.seconds)
                     try:
-                        time.sleep(GATHER_S)
+                        gather(stand, accepted + options.connections)
                         held[mode].append((stand.series("client_connections"), stand.series("client_connections_accepted_total") - accepted))
                         under[mode].append(measure(target / "examples", stand, options.seconds))
                     finally:
@@ -165,7 +178,7 @@ def main():
 def report(calm, under, held, options):
     print(
         f"{conditions_of_host()} Ordinary clients: GET 1 KiB at {RATE} requests/s on {OTHERS} connections. Attackers: {options.connections} connections of slowhttptest. "
-        f"The proxy on one core, all else on the other. {options.rounds} rounds of {options.seconds:g} s, calm before each attack. Medians [min–max].\n"
+        f"The proxy on one core, all else on the other. {options.rounds} rounds of {options.seconds:g} s, calm before each attack; measured once the attackers are all there. Medians [min–max].\n"
     )
     print("| attack | connections held (accepted) | p50 calm → under (µs) | p99 calm (µs) | p99 under (µs) | ratio of p99 | bar |")
     print("|---|---|---|---|---|---|---|")
