@@ -28,18 +28,18 @@ const LINGER_QUIET: Duration = Duration::from_secs(2);
 ///
 /// A connection that rests holds neither a buffer nor the room a request needs. That room is one
 /// allocation for all requests between two rests, not one for each.
-pub(super) async fn serve(worker: &Worker, mut client: Stream, slot: &Slot) {
+pub(super) async fn serve(worker: &Worker, client: &mut Stream, slot: &Slot) {
     let mut requests_left = match worker.settings.requests_per_connection {
         0 => u64::MAX,
         n => n,
     };
     slot.idle();
     loop {
-        let Some(inbox) = first_bytes(worker, &mut client).await else { return };
-        let run = requests(worker, &mut client, slot, inbox, &mut requests_left);
+        let Some(inbox) = first_bytes(worker, client).await else { return };
+        let run = requests(worker, client, slot, inbox, &mut requests_left);
         match Box::pin(run).await {
             Ended::Rests => {}
-            Ended::Lingers => return linger(worker, &mut client).await,
+            Ended::Lingers => return Box::pin(linger(worker, client)).await,
             Ended::Gone => return,
         }
     }
@@ -125,4 +125,22 @@ async fn linger(worker: &Worker, client: &mut Stream) {
         }
     }
     worker.buffers.give(unwanted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_output<F>(
+        _: impl FnOnce(&'static Worker, &'static mut Stream, &'static Slot) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand of them wait most of the time.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size_of_output(serve);
+        assert!(size <= 260, "{size} bytes");
+    }
 }

@@ -189,10 +189,11 @@ fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: 
     };
     worker.meter.connection_opened();
     let task = {
-        let (worker, slot) = (Rc::clone(worker), Rc::clone(&slot));
+        let (worker, slot, mut stream) = (Rc::clone(worker), Rc::clone(&slot), stream);
+        // Lent, not given, and the guard used where it is: what moves on has room twice in a task.
         tokio::task::spawn_local(async move {
-            let _guard = guard;
-            connection::serve(&worker, stream, &slot).await;
+            connection::serve(&worker, &mut stream, &slot).await;
+            drop((stream, guard));
         })
     };
     connections.borrow_mut().insert(number, (slot, task.abort_handle()));
