@@ -13,16 +13,15 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
 
-use super::buffers::Buffer;
+use super::{buffers::Buffer, tls::TlsSocket};
 
 /// A connection in either direction. One type, so that both share every helper below.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsSocket>),
 }
 
 impl Stream {
@@ -45,7 +44,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Unix(s) => Pin::new(s).poll_read(cx, &mut into),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, &mut into),
+            Self::Tls(s) => return s.poll_read(cx, into.initialize_unfilled()),
         };
         polled.map_ok(|()| into.filled().len())
     }
@@ -60,13 +59,13 @@ impl Stream {
             return match self {
                 Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
-                Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+                Self::Tls(s) => s.poll_write(cx, parts),
             };
         }
         match self {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_write_vectored(cx, parts),
+            Self::Tls(s) => s.poll_write(cx, parts),
         }
     }
 
@@ -74,7 +73,7 @@ impl Stream {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            Self::Tls(s) => s.poll_flush(cx),
         }
     }
 
@@ -82,7 +81,7 @@ impl Stream {
         match self {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            Self::Tls(s) => s.poll_shutdown(cx),
         }
     }
 }

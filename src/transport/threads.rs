@@ -239,7 +239,12 @@ impl Seed {
                 settings.pool_idle_timeout,
                 Arc::clone(&self.meter),
             ),
-            connector: Connector { tls: self.tls, patience: settings.connect_timeout },
+            connector: Connector {
+                tls: self.tls,
+                rooms: Rc::default(),
+                patience: settings.connect_timeout,
+                meter: Arc::clone(&self.meter),
+            },
             meter: self.meter,
             draining: self.draining,
             next_sample_at: Cell::new(Instant::now()),

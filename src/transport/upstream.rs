@@ -1,20 +1,22 @@
 //! Opening a connection to upstream within its deadlines.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::TlsConnector;
 
 use crate::{
-    metrics::UpstreamErrorKind,
+    metrics::{Meter, TlsHandshake, UpstreamErrorKind},
     proxy::{Origin, Reason, Refused, Scheme},
 };
 
-use super::{stream::Stream, tls};
+use super::{
+    stream::Stream,
+    tls::{self, Rooms, TlsSocket},
+};
 
 /// Why there is no connection, for the client and for the metric.
 #[derive(Debug)]
@@ -26,7 +28,9 @@ pub(super) struct ConnectFailure {
 /// Opens connections; shared by the requests of a thread.
 pub(super) struct Connector {
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) rooms: Rc<Rooms>,
     pub(super) patience: Duration,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Connector {
@@ -107,7 +111,7 @@ impl Connector {
         };
         let name = ServerName::try_from(origin.server_name.trim_matches(['[', ']']).to_owned())
             .map_err(|bad| tls_failure(bad.to_string()))?;
-        let handshake = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
+        let handshake = TlsSocket::connect(Arc::clone(config), name, tcp, Rc::clone(&self.rooms));
         match timeout(self.patience, handshake).await {
             Err(_) => Err(failure(
                 Reason::UpstreamConnectTimeout,
@@ -118,7 +122,14 @@ impl Connector {
                 ),
             )),
             Ok(Err(problem)) => Err(tls_failure(tls::describe(&problem))),
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Ok(socket)) => {
+                self.meter.tls_handshake(if socket.is_resumed() {
+                    TlsHandshake::Resumed
+                } else {
+                    TlsHandshake::Full
+                });
+                Ok(Stream::Tls(Box::new(socket)))
+            }
         }
     }
 }
