@@ -3,6 +3,8 @@
 mod rooms;
 mod session;
 mod socket;
+#[cfg(test)]
+mod socket_tests;
 
 use std::{io, path::Path, sync::Arc};
 

@@ -55,6 +55,11 @@ impl Rooms {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn out(&self) -> usize {
+        self.wide_out.get()
+    }
+
     /// Frees what is kept for reuse: called when the thread has nothing to do.
     pub(in crate::transport) fn shrink(&self) {
         self.narrow.borrow_mut().truncate(1);

@@ -90,9 +90,7 @@ impl Session {
             return Ok(space.filled);
         }
         let advanced = self.advance(&mut space, |_, _| ());
-        if self.received.is_empty() {
-            self.rooms.give(std::mem::take(&mut self.received));
-        }
+        self.give_empty_room();
         match advanced {
             Err(failure) if space.filled == 0 => Err(failure),
             Ok(_) | Err(_) => Ok(space.filled),
@@ -136,8 +134,8 @@ impl Session {
         self.flowing = self.received.is_full();
     }
 
-    /// Nothing was received: a room that holds nothing is lent to others.
-    pub(super) fn nothing_received(&mut self) {
+    /// A room that holds nothing is for others.
+    pub(super) fn give_empty_room(&mut self) {
         if self.received.is_empty() {
             self.rooms.give(std::mem::take(&mut self.received));
         }
@@ -165,6 +163,7 @@ impl Session {
             }
             Ok(taken)
         })?;
+        self.give_empty_room();
         // Both sides said that nothing follows.
         sealed.unwrap_or(Err(Error::EncryptError))
     }
@@ -182,6 +181,11 @@ impl Session {
                 sealed.filled(n);
             }
         });
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.received.room() + self.sealed.room() + self.left_over.room()
     }
 
     /// Records to be sent.

@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsSocket<S> {
         let n = into.filled().len();
         match polled {
             Poll::Pending => {
-                self.session.nothing_received();
+                self.session.give_empty_room();
                 Poll::Pending
             }
             Poll::Ready(Ok(())) => {
@@ -165,6 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsSocket<S> {
                 Poll::Ready(Err(failure))
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.session.held()
     }
 
     /// Tries to tell the peer, but the reason stays the first one.
