@@ -246,6 +246,8 @@ impl Seed {
             ),
             connector: Connector {
                 tls: self.tls,
+                rooms: Rc::default(),
+                meter: Arc::clone(&self.meter),
                 patience: settings.connect_timeout,
                 #[cfg(any(test, feature = "in-memory"))]
                 memory: None,

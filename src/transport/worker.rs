@@ -227,6 +227,7 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     worker.pool.sweep();
     if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
         worker.buffers.shrink();
+        worker.connector.rooms.shrink();
         worker.pipes.shrink();
     }
 }
