@@ -41,11 +41,19 @@ pub(crate) enum Then {
 }
 
 impl Case {
-    pub(crate) fn refused(name: impl Into<String>, bytes: impl Into<Vec<u8>>, why: &'static str) -> Self {
+    pub(crate) fn refused(
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+        why: &'static str,
+    ) -> Self {
         Self { name: name.into(), bytes: bytes.into(), outcome: Outcome::Refused(why) }
     }
 
-    pub(crate) fn breaks(name: impl Into<String>, bytes: impl Into<Vec<u8>>, why: &'static str) -> Self {
+    pub(crate) fn breaks(
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+        why: &'static str,
+    ) -> Self {
         Self { name: name.into(), bytes: bytes.into(), outcome: Outcome::Breaks(why) }
     }
 
@@ -85,6 +93,11 @@ impl Case {
             other => panic!("{other:?} has no upstream form"),
         }
         self
+    }
+
+    /// It is known where the next request begins.
+    pub(crate) fn is_whole_without_body(&self) -> bool {
+        self.bytes.ends_with(b"\r\n\r\n") && !self.bytes.starts_with(b"PUT ")
     }
 
     pub(crate) fn is_head(&self) -> bool {

@@ -97,7 +97,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
         };
         let head: Vec<u8> = self.read.drain(..end + 4).collect();
-        let (status, fields) = head_of(&head).ok_or_else(|| format!("no head: {:?}", lossy(&head)))?;
+        let (status, fields) =
+            head_of(&head).ok_or_else(|| format!("no head: {:?}", lossy(&head)))?;
         let mut answer = Answer { status, fields, body: Vec::new() };
         let bodiless = to_head || matches!(status, 100..=199 | 204 | 304);
         let framings = (answer.field("content-length"), answer.field("transfer-encoding"));

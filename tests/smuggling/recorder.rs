@@ -79,7 +79,7 @@ impl Recorder {
 }
 
 /// Says which request it answers.
-fn answer(seen: &Seen) -> Vec<u8> {
+pub(crate) fn answer(seen: &Seen) -> Vec<u8> {
     let text = echo(seen);
     let body = if seen.method == "HEAD" { "" } else { &text };
     let length = text.len();

@@ -17,6 +17,8 @@ mod names;
 #[path = "requests/others.rs"]
 mod others;
 
+pub(crate) use bodies::BROKEN as BROKEN_CHUNKS;
+
 use super::case::Case;
 
 /// Every case, with the name of its family.

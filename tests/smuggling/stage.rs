@@ -74,9 +74,7 @@ pub(crate) async fn play(runs: Vec<Run>) {
         problems
     };
     let problems = Mutex::new(Vec::new());
-    Arc::clone(&recorder)
-        .serve(&upstream, async { *problems.lock().unwrap() = all.await })
-        .await;
+    Arc::clone(&recorder).serve(&upstream, async { *problems.lock().unwrap() = all.await }).await;
     let mut problems = problems.into_inner().unwrap();
     let claims = std::mem::take(&mut *claims.lock().unwrap());
     compare(&recorder, &claims, &mut problems);
@@ -111,7 +109,10 @@ async fn worker(
             Err(problem) => {
                 let Run { case, cuts, over } = &run;
                 let cuts = cuts.get(..cuts.len().min(9)).unwrap_or_default();
-                problems.push(format!("{} ({id} over {over:?}, cut at {cuts:?}): {problem}", case.name));
+                problems.push(format!(
+                    "{} ({id} over {over:?}, cut at {cuts:?}): {problem}",
+                    case.name
+                ));
             }
         }
         match neighbour.finish().await {
@@ -158,6 +159,8 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         Outcome::Refused(why) => {
             if refused(&mut client, why, run.case.is_head()).await? {
                 served(&mut client, next, &mut claims).await?;
+            } else if !verdict(why).closes && run.case.is_whole_without_body() {
+                return Err(format!("{why} ended the connection without need"));
             }
         }
         Outcome::Passes(passed) => {
@@ -205,7 +208,9 @@ async fn served<S: AsyncRead + AsyncWrite + Unpin>(
             claims.whole.push(seen);
             Ok(())
         }
-        other => Err(format!("{} {:?} got {other:?}", seen.method, super::judge::lossy(&seen.target))),
+        other => {
+            Err(format!("{} {:?} got {other:?}", seen.method, super::judge::lossy(&seen.target)))
+        }
     }
 }
 
@@ -263,7 +268,9 @@ impl Neighbour {
         let target = format!("/calm-{id}");
         let (first, _) = body.split_at(20);
         let length = body.len();
-        let head = format!("PUT {target} HTTP/1.1\r\nHost: localhost:9000\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "PUT {target} HTTP/1.1\r\nHost: localhost:9000\r\nContent-Length: {length}\r\n\r\n"
+        );
         self.client.write(format!("{head}{first}").as_bytes()).await;
         self.under_way =
             Some(Seen { method: "PUT".into(), target: target.into(), body: body.into() });
@@ -295,7 +302,11 @@ fn compare(recorder: &Recorder, claims: &[Claims], problems: &mut Vec<String>) {
         *balance.entry(seen).or_default() -= 1;
     }
     for (seen, left) in balance.into_iter().filter(|(_, left)| *left != 0) {
-        problems.push(format!("{left:+} of {} {:?} upstream", seen.method, super::judge::lossy(&seen.target)));
+        problems.push(format!(
+            "{left:+} of {} {:?} upstream",
+            seen.method,
+            super::judge::lossy(&seen.target)
+        ));
     }
     for cut in &record.cut {
         let target = String::from_utf8_lossy(&cut.target).into_owned();

@@ -66,7 +66,6 @@ const VERDICTS: &[(&str, u16, &str, bool)] = &[
     ("cross-site", 403, "cross-site", STAYS),
     ("connect-not-supported", 405, "connect-not-supported", CLOSES),
     ("method-not-allowed", 405, "method-not-allowed", CLOSES),
-    ("bucket-missing", 400, "bucket-missing", STAYS),
     ("repeated-parameter", 400, "repeated-parameter", STAYS),
     ("repeated-header", 400, "repeated-header", STAYS),
     ("unexpected-body", 400, "unexpected-body", CLOSES),

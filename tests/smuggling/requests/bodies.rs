@@ -3,7 +3,7 @@
 use super::super::case::{Case, chunked, shown};
 
 /// Bodies that break, and why.
-const BROKEN: &[(&str, &str)] = &[
+pub(crate) const BROKEN: &[(&str, &str)] = &[
     // Sizes.
     ("\r\nhello\r\n0\r\n\r\n", "bad-chunk-size"),
     ("\nhello\r\n0\r\n\r\n", "bad-chunk-size"),
@@ -155,7 +155,11 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     for line in FORBIDDEN {
         let body = format!("5\r\nhello\r\n0\r\n{line}\r\n\r\n");
-        cases.push(Case::breaks(format!("trailer {}", shown(line)), chunked(&body), "forbidden-trailer"));
+        cases.push(Case::breaks(
+            format!("trailer {}", shown(line)),
+            chunked(&body),
+            "forbidden-trailer",
+        ));
     }
     for &(body, data) in LEGAL {
         cases.push(Case::passes(shown(body), chunked(body)).body(data));

@@ -159,15 +159,51 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::refused("chunked on HTTP/1.0", old(&[te]), "chunked-on-http10"),
         Case::refused("chunked on HTTP/1.0, kept", old(&[keep, te]), "chunked-on-http10"),
         Case::refused("both on HTTP/1.0", old(&["Content-Length: 5", te]), "length-and-chunked"),
-        Case::refused("length 0 and chunked", put(&["Content-Length: 0", te], BODY), "length-and-chunked"),
-        Case::refused("chunked and length 0", put(&[te, "Content-Length: 0"], BODY), "length-and-chunked"),
-        Case::refused("chunked, empty length", put(&[te, "Content-Length:"], BODY), "bad-content-length"),
-        Case::refused("chunked, signed length", put(&[te, "Content-Length: +5"], BODY), "bad-content-length"),
-        Case::refused("chunked, blank length", put(&[te, "Content-Length : 5"], BODY), "blank-before-colon"),
-        Case::refused("chunked, other length", put(&[te, "Content_Length: 5"], BODY), "lookalike-header"),
-        Case::refused("chunked in a POST with both", request("POST", &[te, "Content-Length: 5"], BODY), "length-and-chunked"),
-        Case::passes("a header that only looks similar", put(&["X-Transfer-Encoding: chunked", "Content-Length: 5"], "hello")).body("hello"),
-        Case::passes("TE is about this hop", put(&["TE: chunked, trailers", "Content-Length: 5"], "hello")).body("hello"),
+        Case::refused(
+            "length 0 and chunked",
+            put(&["Content-Length: 0", te], BODY),
+            "length-and-chunked",
+        ),
+        Case::refused(
+            "chunked and length 0",
+            put(&[te, "Content-Length: 0"], BODY),
+            "length-and-chunked",
+        ),
+        Case::refused(
+            "chunked, empty length",
+            put(&[te, "Content-Length:"], BODY),
+            "bad-content-length",
+        ),
+        Case::refused(
+            "chunked, signed length",
+            put(&[te, "Content-Length: +5"], BODY),
+            "bad-content-length",
+        ),
+        Case::refused(
+            "chunked, blank length",
+            put(&[te, "Content-Length : 5"], BODY),
+            "blank-before-colon",
+        ),
+        Case::refused(
+            "chunked, other length",
+            put(&[te, "Content_Length: 5"], BODY),
+            "lookalike-header",
+        ),
+        Case::refused(
+            "chunked in a POST with both",
+            request("POST", &[te, "Content-Length: 5"], BODY),
+            "length-and-chunked",
+        ),
+        Case::passes(
+            "a header that only looks similar",
+            put(&["X-Transfer-Encoding: chunked", "Content-Length: 5"], "hello"),
+        )
+        .body("hello"),
+        Case::passes(
+            "TE is about this hop",
+            put(&["TE: chunked, trailers", "Content-Length: 5"], "hello"),
+        )
+        .body("hello"),
     ]);
     cases
 }

@@ -77,7 +77,11 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for &(line, why) in LINES {
         cases.push(Case::refused(shown(line), get(&[line, "X-Last: 1"]), why));
-        cases.push(Case::refused(format!("last: {}", shown(line)), get(&["X-First: 1", line]), why));
+        cases.push(Case::refused(
+            format!("last: {}", shown(line)),
+            get(&["X-First: 1", line]),
+            why,
+        ));
     }
     for line in VALUES {
         cases.push(Case::passes(shown(line), get(&[line])));
@@ -90,7 +94,11 @@ pub(crate) fn cases() -> Vec<Case> {
             ("in a value", format!("A: b{odd}c")),
             ("at the end of a value", format!("x-cos-meta-a: b{odd}")),
         ] {
-            cases.push(Case::refused(format!("byte {byte:#04x} {place}"), get(&[&line]), "control-byte"));
+            cases.push(Case::refused(
+                format!("byte {byte:#04x} {place}"),
+                get(&[&line]),
+                "control-byte",
+            ));
         }
     }
     let many = |n: usize| vec!["X: y"; n];

@@ -129,10 +129,16 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(Case::passes(shown(line), get(&[line])));
     }
     for name in END_TO_END {
-        for list in [(*name).to_owned(), format!("keep-alive, {name}"), format!("X-A,\t{name} , X-B")] {
+        for list in
+            [(*name).to_owned(), format!("keep-alive, {name}"), format!("X-A,\t{name} , X-B")]
+        {
             let lines = [format!("Connection: {list}"), "Content-Length: 5".to_owned()];
             let bytes = put(&[&lines[0], &lines[1]], "hello");
-            cases.push(Case::refused(format!("Connection: {list}"), bytes, "connection-names-end-to-end"));
+            cases.push(Case::refused(
+                format!("Connection: {list}"),
+                bytes,
+                "connection-names-end-to-end",
+            ));
         }
     }
     for list in NO_LISTS {
@@ -140,17 +146,47 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(Case::refused(format!("Connection: {}", shown(list)), bytes, "bad-connection"));
     }
     cases.extend([
-        Case::passes("Connection drops what is this hop's", get(&["Connection: X-Hop", "X-Hop: 1"])),
+        Case::passes(
+            "Connection drops what is this hop's",
+            get(&["Connection: X-Hop", "X-Hop: 1"]),
+        ),
         Case::passes("Connection with empty elements", get(&["Connection: , ,keep-alive,,"])),
         Case::passes("Connection says close", get(&["Connection: close"])).then(Then::Closed),
-        Case::passes("Connection says close among others", get(&["Connection: X-A, CLOSE, keep-alive"])).then(Then::Closed),
-        Case::passes("a second Connection says close", get(&["Connection: keep-alive", "connection: close"])).then(Then::Closed),
-        Case::refused("a signed header twice", get(&["Range: bytes=0-1", "range: bytes=2-3"]), "repeated-header"),
-        Case::refused("a COS header twice", get(&["x-cos-acl: private", "X-Cos-Acl: public-read"]), "repeated-header"),
+        Case::passes(
+            "Connection says close among others",
+            get(&["Connection: X-A, CLOSE, keep-alive"]),
+        )
+        .then(Then::Closed),
+        Case::passes(
+            "a second Connection says close",
+            get(&["Connection: keep-alive", "connection: close"]),
+        )
+        .then(Then::Closed),
+        Case::refused(
+            "a signed header twice",
+            get(&["Range: bytes=0-1", "range: bytes=2-3"]),
+            "repeated-header",
+        ),
+        Case::refused(
+            "a COS header twice",
+            get(&["x-cos-acl: private", "X-Cos-Acl: public-read"]),
+            "repeated-header",
+        ),
         Case::passes("a list twice is one list", get(&["If-Match: \"a\"", "if-match: \"b\""])),
         Case::refused("another site's page", get(&["Origin: http://example.com"]), "cross-site"),
-        Case::refused("aws-chunked", put(&["Content-Encoding: gzip, aws-chunked", "Content-Length: 5"], "hello"), "aws-chunked"),
-        Case::refused("aws-chunked by its digest", put(&["x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "Content-Length: 5"], "hello"), "aws-chunked"),
+        Case::refused(
+            "aws-chunked",
+            put(&["Content-Encoding: gzip, aws-chunked", "Content-Length: 5"], "hello"),
+            "aws-chunked",
+        ),
+        Case::refused(
+            "aws-chunked by its digest",
+            put(
+                &["x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "Content-Length: 5"],
+                "hello",
+            ),
+            "aws-chunked",
+        ),
     ]);
     cases
 }

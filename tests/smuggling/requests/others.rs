@@ -9,14 +9,44 @@ pub(crate) fn cases() -> Vec<Case> {
         let length = format!("Content-Length: {}", inner.len());
         let te = "Transfer-Encoding: chunked";
         cases.extend([
-            Case::refused(format!("{method} with a body"), request(method, &[&length], inner), "unexpected-body"),
-            Case::refused(format!("{method} with one byte"), request(method, &["Content-Length: 1"], "x"), "unexpected-body"),
-            Case::refused(format!("{method} with chunks"), request(method, &[te], "5\r\nhello\r\n0\r\n\r\n"), "unexpected-body"),
-            Case::refused(format!("{method} with an empty chunked body"), request(method, &[te], "0\r\n\r\n"), "unexpected-body"),
-            Case::refused(format!("{method} with a body to wait for"), request(method, &["Expect: 100-continue", "Content-Length: 5"], "hello"), "unexpected-body"),
-            Case::refused(format!("{method} with a range and a body"), request(method, &["Range: bytes=0-1", "Content-Length: 5"], "hello"), "unexpected-body"),
-            Case::passes(format!("{method} with length 0"), request(method, &["Content-Length: 0"], "")),
-            Case::passes(format!("{method} with length 000"), request(method, &["Content-Length: 000"], "")),
+            Case::refused(
+                format!("{method} with a body"),
+                request(method, &[&length], inner),
+                "unexpected-body",
+            ),
+            Case::refused(
+                format!("{method} with one byte"),
+                request(method, &["Content-Length: 1"], "x"),
+                "unexpected-body",
+            ),
+            Case::refused(
+                format!("{method} with chunks"),
+                request(method, &[te], "5\r\nhello\r\n0\r\n\r\n"),
+                "unexpected-body",
+            ),
+            Case::refused(
+                format!("{method} with an empty chunked body"),
+                request(method, &[te], "0\r\n\r\n"),
+                "unexpected-body",
+            ),
+            Case::refused(
+                format!("{method} with a body to wait for"),
+                request(method, &["Expect: 100-continue", "Content-Length: 5"], "hello"),
+                "unexpected-body",
+            ),
+            Case::refused(
+                format!("{method} with a range and a body"),
+                request(method, &["Range: bytes=0-1", "Content-Length: 5"], "hello"),
+                "unexpected-body",
+            ),
+            Case::passes(
+                format!("{method} with length 0"),
+                request(method, &["Content-Length: 0"], ""),
+            ),
+            Case::passes(
+                format!("{method} with length 000"),
+                request(method, &["Content-Length: 000"], ""),
+            ),
         ]);
     }
     let length = "Content-Length: 5";
@@ -50,29 +80,111 @@ pub(crate) fn cases() -> Vec<Case> {
         let bytes = request("POST", lines, body);
         String::from_utf8_lossy(&bytes).replace("/{id}", "/?delete&x={id}").into_bytes()
     };
-    let old_expect = String::from_utf8_lossy(&put(&[expect, length], "hello")).replace("HTTP/1.1", "HTTP/1.0");
+    let old_expect =
+        String::from_utf8_lossy(&put(&[expect, length], "hello")).replace("HTTP/1.1", "HTTP/1.0");
     cases.extend([
-        Case::passes("two expectations alike", put(&[expect, expect, length], "hello")).body("hello"),
-        Case::refused("two expectations", put(&[expect, "Expect: x", length], "hello"), "unsupported-expectation"),
-        Case::refused("the other order", put(&["Expect: x", expect, length], "hello"), "unsupported-expectation"),
+        Case::passes("two expectations alike", put(&[expect, expect, length], "hello"))
+            .body("hello"),
+        Case::refused(
+            "two expectations",
+            put(&[expect, "Expect: x", length], "hello"),
+            "unsupported-expectation",
+        ),
+        Case::refused(
+            "the other order",
+            put(&["Expect: x", expect, length], "hello"),
+            "unsupported-expectation",
+        ),
         Case::passes("nothing to wait for", put(&[expect, "Content-Length: 0"], "")),
-        Case::passes("chunks after an expectation", put(&[expect, "Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n")).body("hello"),
+        Case::passes(
+            "chunks after an expectation",
+            put(&[expect, "Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n"),
+        )
+        .body("hello"),
         Case::passes("an expectation in HTTP/1.0", old_expect).body("hello").then(Then::Closed),
         Case::passes("a GET that expects", get(&[expect])),
-        Case::passes("WebSocket", get(&["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"])),
-        Case::passes("h2c", get(&["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"])),
-        Case::passes("h2c with a body", put(&["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk", length], "hello")).body("hello"),
+        Case::passes(
+            "WebSocket",
+            get(&[
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Key: x",
+                "Sec-WebSocket-Version: 13",
+            ]),
+        ),
+        Case::passes(
+            "h2c",
+            get(&[
+                "Connection: Upgrade, HTTP2-Settings",
+                "Upgrade: h2c",
+                "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA",
+            ]),
+        ),
+        Case::passes(
+            "h2c with a body",
+            put(
+                &[
+                    "Connection: Upgrade, HTTP2-Settings",
+                    "Upgrade: h2c",
+                    "HTTP2-Settings: AAMAAABk",
+                    length,
+                ],
+                "hello",
+            ),
+        )
+        .body("hello"),
         Case::passes("h2c without Connection", get(&["Upgrade: h2c", "HTTP2-Settings: AAMAAABk"])),
-        Case::passes("TLS within the connection", get(&["Connection: Upgrade", "Upgrade: TLS/1.0"])),
-        Case::refused("an upgrade whose Connection drops Host", get(&["Connection: Upgrade, Host", "Upgrade: h2c"]), "connection-names-end-to-end"),
+        Case::passes(
+            "TLS within the connection",
+            get(&["Connection: Upgrade", "Upgrade: TLS/1.0"]),
+        ),
+        Case::refused(
+            "an upgrade whose Connection drops Host",
+            get(&["Connection: Upgrade, Host", "Upgrade: h2c"]),
+            "connection-names-end-to-end",
+        ),
         Case::passes("Upgrade with a request as its value", get(&["Upgrade: GET /inner HTTP/1.1"])),
-        Case::refused("chunks where COS wants a length", multi_delete(&["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n"), "length-required"),
-        Case::refused("CONNECT with a body", request("CONNECT", &[length], "hello"), "connect-not-supported"),
-        Case::refused("TRACE with a body", request("TRACE", &[length], "hello"), "method-not-allowed"),
-        Case::passes("a body that is longer than any buffer", put(&["Content-Length: 300000"], &"0\r\n\r\nGET /inner ".repeat(20_000)[..300_000])).body(&"0\r\n\r\nGET /inner ".repeat(20_000)[..300_000]).then(Then::Served),
-        Case::passes("chunks that are longer than any buffer", chunked(&format!("{:x}\r\n{}\r\n0\r\n\r\n", 300_000, "0\r\n\r\n".repeat(60_000)))).body("0\r\n\r\n".repeat(60_000)),
-        Case::refused("a body refused with its host", String::from_utf8_lossy(&put(&[length], "hello")).replace("localhost:9000", "example.com"), "misdirected"),
-        Case::refused("a request as the body of a refused one", String::from_utf8_lossy(&put(&["Content-Length: 46"], "GET /inner HTTP/1.1\r\nHost: localhost:9000\r\n\r\n")).replacen("localhost:9000", "example.com", 1), "misdirected"),
+        Case::refused(
+            "chunks where COS wants a length",
+            multi_delete(&["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n"),
+            "length-required",
+        ),
+        Case::refused(
+            "CONNECT with a body",
+            request("CONNECT", &[length], "hello"),
+            "connect-not-supported",
+        ),
+        Case::refused(
+            "TRACE with a body",
+            request("TRACE", &[length], "hello"),
+            "method-not-allowed",
+        ),
+        Case::passes(
+            "a body that is longer than any buffer",
+            put(&["Content-Length: 300000"], &"0\r\n\r\nGET /inner ".repeat(20_000)[..300_000]),
+        )
+        .body(&"0\r\n\r\nGET /inner ".repeat(20_000)[..300_000])
+        .then(Then::Served),
+        Case::passes(
+            "chunks that are longer than any buffer",
+            chunked(&format!("{:x}\r\n{}\r\n0\r\n\r\n", 300_000, "0\r\n\r\n".repeat(60_000))),
+        )
+        .body("0\r\n\r\n".repeat(60_000)),
+        Case::refused(
+            "a body refused with its host",
+            String::from_utf8_lossy(&put(&[length], "hello"))
+                .replace("localhost:9000", "example.com"),
+            "misdirected",
+        ),
+        Case::refused(
+            "a request as the body of a refused one",
+            String::from_utf8_lossy(&put(
+                &["Content-Length: 45"],
+                "GET /inner HTTP/1.1\r\nHost: localhost:9000\r\n\r\n",
+            ))
+            .replacen("localhost:9000", "example.com", 1),
+            "misdirected",
+        ),
     ]);
     cases
 }
