@@ -90,7 +90,9 @@ impl Case {
     fn with(mut self, change: impl FnOnce(&mut Passed)) -> Self {
         match &mut self.outcome {
             Outcome::Passes(passed) => change(passed),
-            other => panic!("{other:?} has no upstream form"),
+            Outcome::Refused(_) | Outcome::Breaks(_) | Outcome::Swallows => {
+                panic!("{} has no upstream form", self.name)
+            }
         }
         self
     }

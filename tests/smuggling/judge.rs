@@ -205,7 +205,7 @@ fn framing(method: &str, fields: &[Field]) -> Result<Framing, String> {
         ([length], []) => {
             let number: u64 = String::from_utf8_lossy(length)
                 .parse()
-                .map_err(|_| format!("the length {:?}", lossy(length)))?;
+                .map_err(|_not_one| format!("the length {:?}", lossy(length)))?;
             if number.to_string().as_bytes() != *length || i64::try_from(number).is_err() {
                 return Err(format!("the length {:?}", lossy(length)));
             }
@@ -253,12 +253,13 @@ fn dechunk(mut rest: &[u8], body: &mut Vec<u8>) -> Result<Option<usize>, String>
         };
         let line = lossy(&rest[..end]);
         let size = line.strip_suffix('\r').ok_or("a size without CR")?;
-        let number = u64::from_str_radix(size, 16).map_err(|_| format!("the size {size:?}"))?;
+        let number =
+            u64::from_str_radix(size, 16).map_err(|_not_one| format!("the size {size:?}"))?;
         if format!("{number:x}") != size {
             return Err(format!("the size {size:?}"));
         }
         rest = &rest[end + 1..];
-        let number = usize::try_from(number).map_err(|_| format!("the size {size:?}"))?;
+        let number = usize::try_from(number).map_err(|_not_one| format!("the size {size:?}"))?;
         let here = number.min(rest.len());
         body.extend_from_slice(&rest[..here]);
         rest = &rest[here..];

@@ -105,11 +105,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let whole = match framings {
             _ if bodiless => true,
             (Some(length), None) => {
-                let length = length.parse().map_err(|_| format!("length {length:?}"))?;
+                let length = length.parse().map_err(|_not_one| format!("length {length:?}"))?;
                 self.exactly(length, &mut answer.body).await
             }
             (None, Some("chunked")) => self.chunks(&mut answer.body).await?,
-            (None, None) => self.to_the_end(&mut answer.body).await,
+            (None, None) => self.until_end(&mut answer.body).await,
             other => return Err(format!("the framing of the answer is {other:?}")),
         };
         Ok(if whole { Got::Whole(answer) } else { Got::Cut(Some(status)) })
@@ -129,7 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn chunks(&mut self, into: &mut Vec<u8>) -> Result<bool, String> {
         loop {
             let Some(line) = self.line().await else { return Ok(false) };
-            let size = usize::from_str_radix(&line, 16).map_err(|_| format!("size {line:?}"))?;
+            let size =
+                usize::from_str_radix(&line, 16).map_err(|_not_one| format!("size {line:?}"))?;
             if size == 0 {
                 break;
             }
@@ -163,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// `false` if the end was a reset.
-    async fn to_the_end(&mut self, into: &mut Vec<u8>) -> bool {
+    async fn until_end(&mut self, into: &mut Vec<u8>) -> bool {
         loop {
             match self.more().await {
                 More::Bytes => {}

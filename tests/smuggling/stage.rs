@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     case::{Case, Outcome, Passed, Then},
     house::{House, Plan},
-    judge::Seen,
+    judge::{Seen, lossy},
     reader::{Answer, Client, Got},
     recorder::{Recorder, echo},
     verdicts::verdict,
@@ -149,7 +149,8 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
             claims.cut = Some(id.to_owned());
             match client.answer(false).await? {
                 Got::Closed | Got::Cut(None) => {}
-                other => return Err(format!("answered: {other:?}")),
+                Got::Whole(answer) => return Err(format!("answered: {answer:?}")),
+                Got::Cut(Some(status)) => return Err(format!("half an answer: {status}")),
             }
         }
         Outcome::Breaks(why) => {
@@ -201,15 +202,15 @@ async fn served<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), String> {
     let answer = match client.answer(seen.method == "HEAD").await? {
         Got::Whole(answer) if answer.status == 100 => client.answer(false).await?,
-        other => other,
+        got @ (Got::Whole(_) | Got::Closed | Got::Cut(_)) => got,
     };
     match answer {
         Got::Whole(answer) if answer.field("x-echo") == Some(&echo(&seen)) => {
             claims.whole.push(seen);
             Ok(())
         }
-        other => {
-            Err(format!("{} {:?} got {other:?}", seen.method, super::judge::lossy(&seen.target)))
+        got @ (Got::Whole(_) | Got::Closed | Got::Cut(_)) => {
+            Err(format!("{} {:?} got {got:?}", seen.method, lossy(&seen.target)))
         }
     }
 }
@@ -225,12 +226,12 @@ async fn refused<S: AsyncRead + AsyncWrite + Unpin>(
     let to_head = to_head && expected.cause.is_empty();
     let answer = match client.answer(to_head).await? {
         Got::Whole(answer) if answer.status == 100 => client.answer(to_head).await?,
-        other => other,
+        got @ (Got::Whole(_) | Got::Closed | Got::Cut(_)) => got,
     };
     let Got::Whole(answer) = answer else { return Err(format!("{answer:?} instead of {why}")) };
     let got = (answer.status, answer.field("x-cos-auth-proxy-error"));
     if got != (expected.status, Some(expected.reason)) || !says(&answer, &expected.cause) {
-        return Err(format!("{got:?} instead of {why}: {}", super::judge::lossy(&answer.body)));
+        return Err(format!("{got:?} instead of {why}: {}", lossy(&answer.body)));
     }
     if answer.field("x-cos-request-id").is_none() {
         return Err("no request id".to_owned());
@@ -302,11 +303,7 @@ fn compare(recorder: &Recorder, claims: &[Claims], problems: &mut Vec<String>) {
         *balance.entry(seen).or_default() -= 1;
     }
     for (seen, left) in balance.into_iter().filter(|(_, left)| *left != 0) {
-        problems.push(format!(
-            "{left:+} of {} {:?} upstream",
-            seen.method,
-            super::judge::lossy(&seen.target)
-        ));
+        problems.push(format!("{left:+} of {} {:?} upstream", seen.method, lossy(&seen.target)));
     }
     for cut in &record.cut {
         let target = String::from_utf8_lossy(&cut.target).into_owned();
