@@ -11,11 +11,15 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
-use super::buffers::Buffer;
+#[cfg(any(test, feature = "in-memory"))]
+use super::in_memory::Socket;
+use super::{
+    buffers::Buffer,
+    pace::{Pace, TooSlow},
+};
 
 /// A connection in either direction. One type, so that both share every helper below.
 #[derive(Debug)]
@@ -23,16 +27,22 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(any(test, feature = "in-memory"))]
+    Memory(Socket),
 }
 
 impl Stream {
     /// Whether the close that follows is a reset, so that the peer cannot take a cut body for a
     /// whole one. Only TCP has resets.
-    pub(super) fn reset_on_close(&self, reset: bool) {
+    pub(super) fn reset_on_close(&mut self, reset: bool) {
         if let Self::Tcp(tcp) = self {
             // Failing leaves an ordinary close: the length or the last chunk still tells.
             let linger = reset.then_some(Duration::ZERO);
-            drop(socket2::SockRef::from(tcp).set_linger(linger));
+            drop(socket2::SockRef::from(&*tcp).set_linger(linger));
+        }
+        #[cfg(any(test, feature = "in-memory"))]
+        if let Self::Memory(s) = self {
+            s.reset_on_close(reset);
         }
     }
 
@@ -46,6 +56,8 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Unix(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, &mut into),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => return s.poll_read(cx, into.initialize_unfilled()),
         };
         polled.map_ok(|()| into.filled().len())
     }
@@ -55,10 +67,22 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // One slice costs less as `send` than as `writev`.
+        if let [whole] = parts {
+            return match self {
+                Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
+                Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
+                Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+                #[cfg(any(test, feature = "in-memory"))]
+                Self::Memory(s) => s.poll_write(cx, parts),
+            };
+        }
         match self {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_write_vectored(cx, parts),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => s.poll_write(cx, parts),
         }
     }
 
@@ -67,6 +91,8 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -75,6 +101,11 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => {
+                s.shut_down();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -133,6 +164,15 @@ pub(super) fn poll_gone(client: &mut Stream, inbox: &mut Buffer, cx: &mut Contex
     Poll::Pending
 }
 
+/// Bytes on their way into a socket.
+pub(super) trait Sending {
+    /// Bytes the socket took so far.
+    fn written(&self) -> usize;
+
+    /// Writes until everything is out and flushed. Progress is kept between calls.
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
 /// Two slices that are written as one, and how much of them is out.
 #[derive(Debug)]
 pub(super) struct Outgoing<'a> {
@@ -145,25 +185,25 @@ impl<'a> Outgoing<'a> {
     pub(super) fn new(first: &'a [u8], second: &'a [u8]) -> Self {
         Self { first, second, written: 0 }
     }
+}
 
-    /// Bytes the socket took so far.
-    pub(super) fn written(&self) -> usize {
+impl Sending for Outgoing<'_> {
+    fn written(&self) -> usize {
         self.written
     }
 
-    /// Writes until everything is out and flushed. Progress is kept between calls.
-    pub(super) fn poll(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let total = self.first.len() + self.second.len();
         while self.written < total {
             let first = self.first.get(self.written..).unwrap_or_default();
             let second_at = self.written.saturating_sub(self.first.len());
             let second = self.second.get(second_at..).unwrap_or_default();
             let parts = [IoSlice::new(first), IoSlice::new(second)];
-            let parts = if first.is_empty() { parts.get(1..).unwrap_or_default() } else { &parts };
+            let parts = match (first.is_empty(), second.is_empty()) {
+                (true, _) => parts.get(1..).unwrap_or_default(),
+                (false, true) => parts.get(..1).unwrap_or_default(),
+                (false, false) => &parts,
+            };
             match stream.poll_write(cx, parts) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => self.written += n,
@@ -175,23 +215,25 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Writes everything and flushes.
+/// Writes everything to a client and flushes.
 ///
 /// # Errors
-/// Of the socket; `TimedOut` when it took not one byte for as long as `stall`.
+/// Of the socket; `TimedOut` when the client took too little for its pace.
 pub(super) async fn write_out(
-    mut outgoing: Outgoing<'_>,
-    stream: &mut Stream,
-    stall: Duration,
+    mut outgoing: impl Sending,
+    client: &mut Stream,
+    pace: &mut Pace,
 ) -> io::Result<()> {
     loop {
         let before = outgoing.written();
-        let step = poll_fn(|cx| match outgoing.poll(stream, cx) {
+        let step = poll_fn(|cx| match outgoing.poll(client, cx) {
             Poll::Pending if outgoing.written() > before => Poll::Ready(Ok(false)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
         });
-        if timeout(stall, step).await?? {
+        let done = pace.wait(step).await.map_err(|TooSlow| io::ErrorKind::TimedOut)??;
+        pace.moved(outgoing.written() - before);
+        if done {
             return Ok(());
         }
     }
@@ -216,8 +258,9 @@ mod tests {
                 }
             }
         };
+        let mut pace = Pace::new(STALL, 256);
         let (written, ()) =
-            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, STALL), reading);
+            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, &mut pace), reading);
         written.unwrap();
     }
 
@@ -226,7 +269,8 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut ours = Stream::Unix(ours);
         let body = vec![7; 4 << 20];
-        let written = write_out(Outgoing::new(&body, b""), &mut ours, Duration::from_secs(60));
+        let mut pace = Pace::new(Duration::from_secs(60), 256);
+        let written = write_out(Outgoing::new(&body, b""), &mut ours, &mut pace);
         assert_eq!(written.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
