@@ -60,6 +60,8 @@ pub(super) fn surplus() -> Vec<Lie> {
     let right = || ok(&["Content-Length: 5"], "hello");
     let with = |more: &str| [&right()[..], more.as_bytes()].concat();
     let second = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
+    let many = "x".repeat(300_000);
+    let large = |more: &str| ok(&["Content-Length: 300000"], &format!("{many}{more}"));
     let chunked = |more: &str| ok(&[TE], &format!("5\r\nhello\r\n0\r\n\r\n{more}"));
     let head = |line: &str, rest: &str| format!("HTTP/1.1 {line}\r\n\r\n{rest}");
     let no_content =
@@ -73,6 +75,10 @@ pub(super) fn surplus() -> Vec<Lie> {
         Lie::right("an interim answer after the end", with("HTTP/1.1 100 X\r\n\r\n"), "hello"),
         Lie::right("a request after the end", with("GET / HTTP/1.1\r\n\r\n"), "hello"),
         Lie::right("ten thousand bytes after the end", with(&"x".repeat(10_000)), "hello"),
+        Lie::right("many bytes and nothing after them", large(""), &many).clean(),
+        Lie::right("a byte after many", large("x"), &many),
+        Lie::right("a second answer after many bytes", large(second), &many),
+        Lie::right("a second answer after many bytes, later", large(""), &many).later(second),
         Lie::right("a byte after chunks", chunked("x"), "hello"),
         Lie::right("a second answer after chunks", chunked(second), "hello"),
         Lie::right("a second last chunk", chunked("0\r\n\r\n"), "hello"),
