@@ -11,6 +11,8 @@ mod framing;
 mod heal;
 mod hear;
 mod hold;
+#[cfg(any(test, feature = "in-memory"))]
+pub mod in_memory;
 mod leased;
 mod listen;
 mod pool;

@@ -33,6 +33,9 @@ const LIMITS: Limits = Limits { head_bytes: 64 * 1024, fields: 128, target_bytes
 /// Interim answers (1xx) that are skipped before the real one.
 const INTERIM_MOST: usize = 8;
 
+/// A body up to this is copied behind its head: cheaper than a system call with two slices.
+const COPIED: usize = 4096;
+
 /// An answer as it arrives.
 pub(super) struct Answer<'w> {
     pub(super) worker: &'w Worker,
@@ -324,7 +327,9 @@ impl<'w> Answer<'w> {
         }
         let reusable =
             self.bring_body(upstream, client, record, &mut decoder, framing, out).await?;
-        client.reset_on_close(false);
+        if to_client == Body::UntilClose {
+            client.reset_on_close(false);
+        }
         Ok(Down { upstream_reusable: head.keep_alive && reusable, client_kept })
     }
 
@@ -348,6 +353,12 @@ impl<'w> Answer<'w> {
             let direct = match framing {
                 Framing::Plain => input.get(piece.data).unwrap_or_default(),
                 Framing::Chunks | Framing::ChunksAndTrailers => &[],
+            };
+            let direct = if direct.len() <= COPIED {
+                out.extend_from_slice(direct);
+                &[]
+            } else {
+                direct
             };
             if !out.is_empty() || !direct.is_empty() {
                 self.write(client, out, direct).await?;

@@ -16,6 +16,8 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::buffers::Buffer;
+#[cfg(any(test, feature = "in-memory"))]
+use super::in_memory::Socket;
 
 /// A connection in either direction. One type, so that both share every helper below.
 #[derive(Debug)]
@@ -23,16 +25,22 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(any(test, feature = "in-memory"))]
+    Memory(Socket),
 }
 
 impl Stream {
     /// Whether the close that follows is a reset, so that the peer cannot take a cut body for a
     /// whole one. Only TCP has resets.
-    pub(super) fn reset_on_close(&self, reset: bool) {
+    pub(super) fn reset_on_close(&mut self, reset: bool) {
         if let Self::Tcp(tcp) = self {
             // Failing leaves an ordinary close: the length or the last chunk still tells.
             let linger = reset.then_some(Duration::ZERO);
-            drop(socket2::SockRef::from(tcp).set_linger(linger));
+            drop(socket2::SockRef::from(&*tcp).set_linger(linger));
+        }
+        #[cfg(any(test, feature = "in-memory"))]
+        if let Self::Memory(s) = self {
+            s.reset_on_close(reset);
         }
     }
 
@@ -46,6 +54,8 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Unix(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, &mut into),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => return s.poll_read(cx, into.initialize_unfilled()),
         };
         polled.map_ok(|()| into.filled().len())
     }
@@ -55,10 +65,20 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // One slice costs less as `send` than as `writev`.
+        if let [whole] = parts {
+            return match self {
+                Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
+                Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
+                Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+            };
+        }
         match self {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_write_vectored(cx, parts),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => s.poll_write(cx, parts),
         }
     }
 
@@ -67,6 +87,8 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -75,6 +97,11 @@ impl Stream {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            #[cfg(any(test, feature = "in-memory"))]
+            Self::Memory(s) => {
+                s.shut_down();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -163,7 +190,11 @@ impl<'a> Outgoing<'a> {
             let second_at = self.written.saturating_sub(self.first.len());
             let second = self.second.get(second_at..).unwrap_or_default();
             let parts = [IoSlice::new(first), IoSlice::new(second)];
-            let parts = if first.is_empty() { parts.get(1..).unwrap_or_default() } else { &parts };
+            let parts = match (first.is_empty(), second.is_empty()) {
+                (true, _) => parts.get(1..).unwrap_or_default(),
+                (false, true) => parts.get(..1).unwrap_or_default(),
+                (false, false) => &parts,
+            };
             match stream.poll_write(cx, parts) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => self.written += n,

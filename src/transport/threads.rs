@@ -239,7 +239,12 @@ impl Seed {
                 settings.pool_idle_timeout,
                 Arc::clone(&self.meter),
             ),
-            connector: Connector { tls: self.tls, patience: settings.connect_timeout },
+            connector: Connector {
+                tls: self.tls,
+                patience: settings.connect_timeout,
+                #[cfg(any(test, feature = "in-memory"))]
+                memory: None,
+            },
             meter: self.meter,
             draining: self.draining,
             next_sample_at: Cell::new(Instant::now()),

@@ -14,6 +14,8 @@ use crate::{
     proxy::{Origin, Reason, Refused, Scheme},
 };
 
+#[cfg(any(test, feature = "in-memory"))]
+use super::in_memory::Dialer;
 use super::{stream::Stream, tls};
 
 /// Why there is no connection, for the client and for the metric.
@@ -27,11 +29,18 @@ pub(super) struct ConnectFailure {
 pub(super) struct Connector {
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) patience: Duration,
+    /// Dials in memory instead.
+    #[cfg(any(test, feature = "in-memory"))]
+    pub(super) memory: Option<Dialer>,
 }
 
 impl Connector {
     /// Resolves, connects and, for https, shakes hands; TCP and TLS each within the patience.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectFailure> {
+        #[cfg(any(test, feature = "in-memory"))]
+        if let Some(dialer) = &self.memory {
+            return self.dial_in_memory(dialer).await;
+        }
         let tcp = self.dial(origin).await?;
         // Heads and bodies are written whole: waiting for more would only add latency.
         drop(tcp.set_nodelay(true));
@@ -39,6 +48,19 @@ impl Connector {
             Scheme::Http => Ok(Stream::Tcp(tcp)),
             Scheme::Https => self.shake_hands(origin, tcp).await,
         }
+    }
+
+    #[cfg(any(test, feature = "in-memory"))]
+    async fn dial_in_memory(&self, dialer: &Dialer) -> Result<Stream, ConnectFailure> {
+        dialer.dial(self.patience).await.map(Stream::Memory).map_err(|problem| {
+            let (reason, kind) = match problem.kind() {
+                io::ErrorKind::TimedOut => {
+                    (Reason::UpstreamConnectTimeout, UpstreamErrorKind::ConnectTimeout)
+                }
+                _refused => (Reason::UpstreamConnect, UpstreamErrorKind::Connect),
+            };
+            failure(reason, kind, format!("cannot connect: {problem}"))
+        })
     }
 
     async fn dial(&self, origin: &Origin) -> Result<TcpStream, ConnectFailure> {

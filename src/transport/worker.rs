@@ -73,6 +73,8 @@ pub(super) struct Arrived {
 pub(super) enum ArrivedStream {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    #[cfg(any(test, feature = "in-memory"))]
+    Memory(super::in_memory::Socket),
 }
 
 /// The place a connection takes: one of the limit, and one in its thread's count.
@@ -158,6 +160,8 @@ fn register(stream: ArrivedStream) -> std::io::Result<Stream> {
     match stream {
         ArrivedStream::Tcp(tcp) => tokio::net::TcpStream::from_std(tcp).map(Stream::Tcp),
         ArrivedStream::Unix(unix) => tokio::net::UnixStream::from_std(unix).map(Stream::Unix),
+        #[cfg(any(test, feature = "in-memory"))]
+        ArrivedStream::Memory(socket) => Ok(Stream::Memory(socket)),
     }
 }
 
