@@ -76,7 +76,10 @@ fn decode(bytes: &[u8], cuts: &[usize], of_request: bool) -> Decoded {
                     let trailers = decoder.trailers().to_vec();
                     assert_eq!(decoder.decode(b"more"), Ok(BodyEvent::End { consumed: 0 }));
                     assert_eq!(decoder.close(), Ok(()));
-                    return Decoded { data, end: End::Done { consumed: start + consumed, trailers } };
+                    return Decoded {
+                        data,
+                        end: End::Done { consumed: start + consumed, trailers },
+                    };
                 }
                 Err(fault) => {
                     assert_eq!(decoder.decode(b"0\r\n\r\n"), Err(fault), "a fault is forgotten");

@@ -82,7 +82,8 @@ pub(crate) struct Sent {
 /// of the documentation wants it, and framed as we said.
 pub(crate) fn send(gate: &Gate, raw: &[u8]) -> Result<Sent, Reason> {
     let mut slots = [const { MaybeUninit::uninit() }; 128];
-    let head = read_request(raw, &mut slots, &ROOMY).map_err(|fault| Refused::from(fault).reason)?;
+    let head =
+        read_request(raw, &mut slots, &ROOMY).map_err(|fault| Refused::from(fault).reason)?;
     send_head(gate, &head)
 }
 

@@ -155,7 +155,8 @@ fn cos_signature(request: &Text<'_>, which: u64) {
 fn api_signature(request: &Text<'_>, draw: &mut Draw) {
     let content_type = request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type"));
     let content_type = content_type.map_or("application/json", |(_, value)| *value);
-    let sendable = |text: &str| HeaderValue::from_bytes(text.as_bytes()).is_ok() && text == text.trim();
+    let sendable =
+        |text: &str| HeaderValue::from_bytes(text.as_bytes()).is_ok() && text == text.trim();
     if !sendable(content_type) || !sendable(request.host()) {
         return;
     }
@@ -166,12 +167,17 @@ fn api_signature(request: &Text<'_>, draw: &mut Draw) {
     let post = draw.below(2) == 0;
     let (method, query, body) =
         if post { ("POST", "", request.body) } else { ("GET", request.query, "") };
-    let payload = if unsigned {
-        tc3::Payload::Unsigned
-    } else {
-        tc3::Payload::Signed(body.as_bytes())
+    let payload =
+        if unsigned { tc3::Payload::Unsigned } else { tc3::Payload::Signed(body.as_bytes()) };
+    let call = tc3::Call {
+        method,
+        query,
+        host: request.host(),
+        content_type,
+        payload,
+        at,
+        service: "sts",
     };
-    let call = tc3::Call { method, query, host: request.host(), content_type, payload, at, service: "sts" };
     let id = SecretId::new(id).expect("an id");
     let authorization = tc3::authorize(&id, &SecretKey::new(secret).expect("a secret"), &call);
 
@@ -205,7 +211,8 @@ fn api_signature(request: &Text<'_>, draw: &mut Draw) {
 fn whole_request(request: &Text<'_>) {
     let Text { method, path, query, .. } = *request;
     let between = if query.is_empty() { "" } else { "?" };
-    let mut raw = format!("{method} {path}{between}{query} HTTP/1.1\r\nHost: {}\r\n", request.host());
+    let mut raw =
+        format!("{method} {path}{between}{query} HTTP/1.1\r\nHost: {}\r\n", request.host());
     for (name, value) in &request.headers {
         if !name.eq_ignore_ascii_case("host") {
             raw.push_str(&format!("{name}: {value}\r\n"));

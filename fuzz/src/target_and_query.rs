@@ -164,7 +164,8 @@ fn name_of(parameter: &[u8]) -> Vec<u8> {
 /// Whether a parameter may be cut out, because it can belong to a client's own signature.
 fn brings_authority(parameter: &[u8]) -> bool {
     let name = name_of(parameter);
-    let extras = ["token", "clientip", "clientua", "awsaccesskeyid", "signature", "expires", "sign"];
+    let extras =
+        ["token", "clientip", "clientua", "awsaccesskeyid", "signature", "expires", "sign"];
     let prefixes = [&b"q-"[..], b"x-amz-", b"x-cos-security-", b"x-ci-security-"];
     extras.iter().any(|extra| extra.as_bytes() == name)
         || prefixes.iter().any(|prefix| name.starts_with(prefix))

@@ -54,7 +54,11 @@ pub(crate) fn compare_requests(bytes: &[u8]) -> Met {
         assert!(same_target(&message.target, target), "{}", target.escape_ascii());
         met.count(message);
     }
-    assert!(stop != Stop::Clean || hyper.len() == ours.len(), "hyper sees {} requests", hyper.len());
+    assert!(
+        stop != Stop::Clean || hyper.len() == ours.len(),
+        "hyper sees {} requests",
+        hyper.len()
+    );
     met
 }
 
