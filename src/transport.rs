@@ -15,12 +15,16 @@ mod hold;
 pub mod in_memory;
 mod leased;
 mod listen;
+mod pace;
+mod places;
 mod pool;
 mod prepare;
 mod record;
 mod server_time;
 mod settings;
 mod signature;
+#[cfg_attr(not(target_os = "linux"), path = "transport/splice/absent.rs")]
+mod splice;
 mod stream;
 mod threads;
 mod tls;

@@ -14,10 +14,14 @@ mod connections;
 mod deadlines;
 #[path = "wire/healing.rs"]
 mod healing;
+#[path = "wire/limits.rs"]
+mod limits;
 #[path = "wire/refusals.rs"]
 mod refusals;
 #[path = "wire/routes.rs"]
 mod routes;
+#[path = "wire/slow.rs"]
+mod slow;
 #[path = "wire/tls.rs"]
 mod tls;
 #[path = "wire/truncation.rs"]

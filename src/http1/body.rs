@@ -100,6 +100,18 @@ impl BodyDecoder {
         event.inspect_err(|&fault| self.state = State::Broken(fault))
     }
 
+    /// The next `n` bytes of data pass by another way, unseen. Only for a body of known length,
+    /// and no more than [`BodyDecoder::remaining`].
+    pub fn skip(&mut self, n: usize) {
+        match &mut self.state {
+            State::Length(left) if n as u64 <= *left => *left -= n as u64,
+            State::Length(_) | State::Chunked(_) | State::UntilClose | State::Broken(_) => {
+                debug_assert!(false, "{n} bytes that are not this body's");
+                self.state = State::Broken(BodyFault::Truncated);
+            }
+        }
+    }
+
     /// The trailer section of a chunked body, raw lines with CRLF, once [`BodyEvent::End`] came.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {

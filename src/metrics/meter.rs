@@ -94,6 +94,23 @@ impl RetryReason {
         ["stale_connection", "key_rejected", "previous_key", "clock"];
 }
 
+/// What a limit on clients did, where no answer of ours tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientLimit {
+    /// All places were taken: a connection had to wait.
+    Waited,
+    /// A connection that idled was closed, to make room for one that waits.
+    IdleClosed,
+    /// A connection was closed after its last request.
+    Retired,
+    /// A client read its answer too slowly and was cut off.
+    SlowReader,
+}
+
+impl ClientLimit {
+    pub(super) const NAMES: [&'static str; 4] = ["waited", "idle_closed", "retired", "slow_reader"];
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
@@ -144,6 +161,8 @@ pub struct Meter {
     pub(super) clients_gone: AtomicU64,
     pub(super) in_flight: AtomicI64,
     pub(super) client_connections: AtomicI64,
+    pub(super) client_connections_waiting: AtomicI64,
+    pub(super) client_limits: [AtomicU64; ClientLimit::NAMES.len()],
     pub(super) client_connections_opened: AtomicU64,
     pub(super) upstream_open: AtomicI64,
     pub(super) upstream_idle: AtomicI64,
@@ -165,6 +184,8 @@ impl Meter {
             clients_gone: AtomicU64::new(0),
             in_flight: AtomicI64::new(0),
             client_connections: AtomicI64::new(0),
+            client_connections_waiting: AtomicI64::new(0),
+            client_limits: Default::default(),
             client_connections_opened: AtomicU64::new(0),
             upstream_open: AtomicI64::new(0),
             upstream_idle: AtomicI64::new(0),
@@ -181,6 +202,16 @@ impl Meter {
     /// A client's connection is closed.
     pub fn connection_closed(&self) {
         self.client_connections.fetch_sub(1, Relaxed);
+    }
+
+    /// `delta` connections wait for a place (negative: no longer).
+    pub fn connection_waits(&self, delta: i64) {
+        self.client_connections_waiting.fetch_add(delta, Relaxed);
+    }
+
+    /// A limit on clients had an effect.
+    pub fn client_limited(&self, how: ClientLimit) {
+        self.client_limits[how as usize].fetch_add(1, Relaxed);
     }
 
     /// A request's head is complete. [`Meter::request_ended`] must follow.

@@ -16,7 +16,7 @@ use prometheus_client::{
 
 use super::{
     histogram::{Histogram, HistogramTotal},
-    meter::{Labels, Meter, Origin, RetryReason, STATUS_CLASSES, UpstreamErrorKind},
+    meter::{ClientLimit, Labels, Meter, Origin, RetryReason, STATUS_CLASSES, UpstreamErrorKind},
 };
 
 /// The request metrics of the process: one [`Meter`] per data thread.
@@ -187,6 +187,18 @@ impl Meters {
             "client_connections_accepted",
             "Client connections taken",
             self.total(|m| &m.client_connections_opened),
+        )?;
+        print.gauge(
+            "client_connections_waiting",
+            "Accepted client connections that wait for a place",
+            self.level(|m| &m.client_connections_waiting),
+        )?;
+        print.counters(
+            "client_limits",
+            "What limits on clients did, where no answer tells",
+            "effect",
+            &ClientLimit::NAMES,
+            |i| self.total(|m| &m.client_limits[i]),
         )?;
         print.counter(
             "clients_gone",

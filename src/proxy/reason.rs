@@ -85,7 +85,7 @@ reasons! {
         "The request head did not arrive in time. Send the whole head at once.";
     /// The body stopped coming.
     BodyTimeout, "body-timeout", 408, "RequestTimeout", closes,
-        "No byte of the request body arrived for upstream.stall_timeout, so the upload was cut off. Send it again; if the client is slow on purpose, raise the setting.";
+        "The request body came too slowly: no byte for upstream.stall_timeout, or fewer than limits.body_min_rate on average, so the upload was cut off. Send it again; if the client is slow on purpose, lower limits.body_min_rate.";
     /// The body's framing is broken.
     MalformedBody, "malformed-body", 400, "InvalidRequest", closes,
         "The chunked framing of the request body is broken, so the upload was cut off. Send Content-Length or valid chunks.";

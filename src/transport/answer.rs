@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use crate::{
     clock::Timestamp,
@@ -23,8 +23,9 @@ use crate::{
 use super::{
     buffers::{Buffer, SMALL},
     framing::{Framing, next_piece},
+    pace::Pace,
     record::Record,
-    stream::{Filled, Outgoing, Stream, poll_fill, poll_gone, write_out},
+    stream::{Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
     worker::Worker,
 };
 
@@ -79,6 +80,8 @@ pub(super) enum AnswerEnd {
 /// Why an answer was not brought down whole.
 pub(super) enum BodyEnd {
     ClientGone,
+    /// The client reads too slowly.
+    TooSlow,
     Cut(UpstreamErrorKind),
 }
 
@@ -343,6 +346,7 @@ impl<'w> Answer<'w> {
         framing: Framing,
         out: &mut Vec<u8>,
     ) -> Result<bool, BodyEnd> {
+        let mut pace = Pace::of(&self.worker.settings);
         loop {
             let input = self.buffer.unread();
             let piece = next_piece(decoder, input, framing, out, self.heard.as_mut());
@@ -361,7 +365,7 @@ impl<'w> Answer<'w> {
                 direct
             };
             if !out.is_empty() || !direct.is_empty() {
-                self.write(client, out, direct).await?;
+                bring(Outgoing::new(out, direct), client, &mut pace).await?;
                 record.response_bytes(piece.len);
             }
             out.clear();
@@ -372,6 +376,9 @@ impl<'w> Answer<'w> {
             if !self.buffer.is_empty() {
                 continue;
             }
+            if self.splice_body(upstream, client, record, &mut pace, decoder).await? {
+                break;
+            }
             self.fit_buffer(decoder);
             if let Some(end) = self.read_on(upstream).await {
                 let closed = matches!(end, BodyEnd::Cut(UpstreamErrorKind::Truncated));
@@ -380,7 +387,7 @@ impl<'w> Answer<'w> {
                 }
                 if framing != Framing::Plain {
                     write_last_chunk(b"", out);
-                    self.write(client, out, &[]).await?;
+                    bring(Outgoing::new(out, &[]), client, &mut pace).await?;
                 }
                 return Ok(false);
             }
@@ -389,19 +396,50 @@ impl<'w> Answer<'w> {
         Ok(self.buffer.is_empty())
     }
 
+    /// Brings the rest of the body inside the kernel, if it can go that way: whether it did.
+    async fn splice_body(
+        &mut self,
+        upstream: &Stream,
+        client: &mut Stream,
+        record: &mut Record,
+        pace: &mut Pace,
+        decoder: &mut BodyDecoder,
+    ) -> Result<bool, BodyEnd> {
+        if self.heard.is_some() || self.ended.is_some() {
+            return Ok(false);
+        }
+        let worker = self.worker;
+        let remaining = decoder.remaining();
+        let Some(mut pipe) = worker.pipes.between(upstream, client, remaining) else {
+            return Ok(false);
+        };
+        worker.buffers.give(std::mem::take(&mut self.buffer));
+        while let Some(left @ 1..) = decoder.remaining() {
+            let read = poll_fn(|cx| pipe.poll_fill(upstream, left, cx));
+            let n = match timeout(worker.settings.stall_timeout, read).await {
+                Ok(Ok(n @ 1..)) => n,
+                Ok(Err(refused)) if refused.kind() == io::ErrorKind::Unsupported => {
+                    return Ok(false);
+                }
+                other => return Err(cut(other.map(|read| read.map(|_| Filled::Closed)))),
+            };
+            decoder.skip(n);
+            bring(pipe.drain(), client, pace).await?;
+            record.response_bytes(n);
+        }
+        Ok(true)
+    }
+
     /// Reads more of the body, or tells how it was cut; `Truncated` may also be its end.
     async fn read_on(&mut self, upstream: &mut Stream) -> Option<BodyEnd> {
         if let Some(end) = self.ended.take() {
             return Some(end);
         }
         let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
-        let kind = match timeout(self.worker.settings.stall_timeout, read).await {
-            Ok(Ok(Filled::Bytes)) => return None,
-            Ok(Ok(Filled::Closed)) => UpstreamErrorKind::Truncated,
-            Ok(Err(_)) => UpstreamErrorKind::Reset,
-            Err(_) => UpstreamErrorKind::Stalled,
-        };
-        Some(BodyEnd::Cut(kind))
+        match timeout(self.worker.settings.stall_timeout, read).await {
+            Ok(Ok(Filled::Bytes)) => None,
+            other => Some(cut(other)),
+        }
     }
 
     fn write_head(&self, keep: bool, out: &mut Vec<u8>) -> Result<(Body, bool), BodyEnd> {
@@ -423,12 +461,22 @@ impl<'w> Answer<'w> {
             self.worker.buffers.give(std::mem::replace(&mut self.buffer, fitting));
         }
     }
+}
 
-    async fn write(&self, client: &mut Stream, first: &[u8], second: &[u8]) -> Result<(), BodyEnd> {
-        let written =
-            write_out(Outgoing::new(first, second), client, self.worker.settings.stall_timeout);
-        written.await.map_err(|_gone| BodyEnd::ClientGone)
-    }
+/// How a body ended before its time: by a read that brought nothing.
+fn cut(read: Result<io::Result<Filled>, Elapsed>) -> BodyEnd {
+    BodyEnd::Cut(match read {
+        Ok(Ok(_)) => UpstreamErrorKind::Truncated,
+        Ok(Err(_)) => UpstreamErrorKind::Reset,
+        Err(_) => UpstreamErrorKind::Stalled,
+    })
+}
+
+async fn bring(bytes: impl Sending, client: &mut Stream, pace: &mut Pace) -> Result<(), BodyEnd> {
+    write_out(bytes, client, pace).await.map_err(|failure| match failure.kind() {
+        io::ErrorKind::TimedOut => BodyEnd::TooSlow,
+        _ => BodyEnd::ClientGone,
+    })
 }
 
 impl Drop for Answer<'_> {

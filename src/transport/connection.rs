@@ -4,6 +4,8 @@ use std::{future::poll_fn, mem, task::Poll, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
+use crate::metrics::ClientLimit;
+
 use super::{
     buffers::Buffer,
     exchange::{self, After},
@@ -20,6 +22,10 @@ const LINGER_QUIET: Duration = Duration::from_secs(2);
 /// both connections of that request.
 pub(super) async fn serve(worker: &Worker, mut client: Stream, slot: &Slot) {
     let mut inbox = Buffer::default();
+    let mut requests_left = match worker.settings.requests_per_connection {
+        0 => u64::MAX,
+        n => n,
+    };
     loop {
         slot.idle();
         if inbox.is_empty() {
@@ -30,8 +36,13 @@ pub(super) async fn serve(worker: &Worker, mut client: Stream, slot: &Slot) {
             }
         }
         slot.busy();
+        requests_left = requests_left.saturating_sub(1);
+        let last = requests_left == 0;
+        if last {
+            worker.meter.client_limited(ClientLimit::Retired);
+        }
         // Boxed, so that an idle connection does not carry the room a request needs.
-        match Box::pin(exchange::run(worker, &mut client, inbox)).await {
+        match Box::pin(exchange::run(worker, &mut client, inbox, last)).await {
             After::Keep(rest) => inbox = rest,
             After::Close => return linger(worker, &mut client).await,
             After::Drop => return,

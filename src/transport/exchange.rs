@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     credential::NoKey,
     http1::{Body, HeadScan, HeadScanner},
-    metrics::{Origin as Speaker, RetryReason, UpstreamErrorKind},
+    metrics::{ClientLimit, Origin as Speaker, RetryReason, UpstreamErrorKind},
     proxy::{self, Reason, Refused},
 };
 
@@ -17,6 +17,7 @@ use super::{
     heal::Tried,
     hold::HoldEnd,
     leased::Leased,
+    pace::Pace,
     prepare::{ClientSide, Halt, Prepared, With, prepare},
     record::Record,
     server_time,
@@ -35,8 +36,14 @@ pub(super) enum After {
     Drop,
 }
 
-/// Carries out the request whose first bytes are in `inbox`.
-pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer) -> After {
+/// Carries out the request whose first bytes are in `inbox`; after the `last` one the connection
+/// ends.
+pub(super) async fn run(
+    worker: &Worker,
+    client: &mut Stream,
+    mut inbox: Buffer,
+    last: bool,
+) -> After {
     let head_len = match read_head(worker, client, &mut inbox).await {
         Ok(Some(head_len)) => head_len,
         Ok(None) => return After::Drop,
@@ -54,6 +61,8 @@ pub(super) async fn run(worker: &Worker, client: &mut Stream, mut inbox: Buffer)
         continued: false,
         body_taken: false,
         body_begun: false,
+        last,
+        pace: Pace::of(&worker.settings),
     };
     let prepared = match exchange.prepare().await {
         Ok(prepared) => prepared,
@@ -75,6 +84,10 @@ pub(super) struct Exchange<'w> {
     body_taken: bool,
     /// Some of the body went up without being held: it cannot be sent again.
     pub(super) body_begun: bool,
+    /// The connection ends with this request.
+    last: bool,
+    /// How much longer the client may take over its body.
+    pub(super) pace: Pace,
 }
 
 /// A signed request with the body it goes with.
@@ -259,6 +272,7 @@ impl<'w> Exchange<'w> {
                     upstream: upstream.stream(),
                     answer: &mut answer,
                     record: &mut self.record,
+                    pace: &mut self.pace,
                     begun: false,
                 };
                 let end = upload
@@ -308,7 +322,7 @@ impl<'w> Exchange<'w> {
         mut answer: Answer<'_>,
         uploaded: bool,
     ) -> After {
-        let keep = uploaded && !self.worker.draining.is_cancelled();
+        let keep = uploaded && !self.ends_connection();
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
         let brought = answer.body(upstream.stream(), self.client, &mut self.record, keep).await;
@@ -332,6 +346,18 @@ impl<'w> Exchange<'w> {
                 self.record.client_gone();
                 After::Drop
             }
+            Err(answer::BodyEnd::TooSlow) => {
+                self.record.client_gone();
+                self.worker.meter.client_limited(ClientLimit::SlowReader);
+                tracing::debug!(
+                    status,
+                    operation = self.record.operation.name(),
+                    "the client reads its answer too slowly; its connection is reset"
+                );
+                // An orderly close would leave what was not read in the kernel.
+                self.client.reset_on_close(true);
+                After::Drop
+            }
             Err(answer::BodyEnd::Cut(kind)) => {
                 self.worker.meter.upstream_error(kind);
                 tracing::warn!(status, kind = ?kind, operation = self.record.operation.name(), "upstream cut an answer short; the client's connection is reset so that it can tell");
@@ -339,6 +365,10 @@ impl<'w> Exchange<'w> {
                 After::Drop
             }
         }
+    }
+
+    fn ends_connection(&self) -> bool {
+        self.last || self.worker.draining.is_cancelled()
     }
 
     async fn refuse(&mut self, refused: &Refused, mut side: ClientSide, in_doubt: bool) -> After {
@@ -350,7 +380,7 @@ impl<'w> Exchange<'w> {
             Body::Chunked | Body::UntilClose => usize::MAX,
         };
         let here = self.inbox.unread().len().saturating_sub(self.head_len);
-        let settled = !in_doubt && unread_body <= here && !self.worker.draining.is_cancelled();
+        let settled = !in_doubt && unread_body <= here && !self.ends_connection();
         side.answered.keep_alive &= settled && !refused.reason.closes_connection();
         let keep = side.answered.keep_alive;
         let resource =
@@ -413,7 +443,7 @@ async fn refuse(
     let mut head = worker.buffers.head();
     proxy::own_answer(refused, side.answered, resource, worker.clock.now(), &mut head);
     let outgoing = Outgoing::new(&head, b"");
-    let written = write_out(outgoing, client, worker.settings.stall_timeout).await;
+    let written = write_out(outgoing, client, &mut Pace::of(&worker.settings)).await;
     worker.buffers.give_head(head);
     match written {
         Ok(()) if side.answered.keep_alive => After::Keep(Buffer::default()),

@@ -2,8 +2,6 @@
 
 use std::future::poll_fn;
 
-use tokio::time::timeout;
-
 use crate::{
     http1::{Body, BodyDecoder, BodyEvent},
     proxy::{self, Reason, Refused},
@@ -13,6 +11,7 @@ use super::{
     buffers::SMALL,
     exchange::Exchange,
     hear::ClientGone,
+    pace::{Pace, TooSlow},
     prepare::ClientSide,
     stream::{Filled, Outgoing, poll_fill, write_out},
 };
@@ -58,10 +57,14 @@ impl Exchange<'_> {
                     self.inbox.remove(self.head_len, usize::MAX);
                     self.inbox.make_room(self.head_len + SMALL);
                     let read = poll_fn(|cx| poll_fill(self.client, &mut self.inbox, cx));
-                    match timeout(self.worker.settings.stall_timeout, read).await {
-                        Ok(Ok(Filled::Bytes)) => {}
+                    match self.pace.wait(read).await {
+                        Ok(Ok(Filled::Bytes)) => {
+                            self.pace.moved(self.inbox.unread().len() - self.head_len);
+                        }
                         Ok(Ok(Filled::Closed) | Err(_)) => return Err(HoldEnd::ClientGone),
-                        Err(_) => return Err(HoldEnd::Refused(Reason::BodyTimeout.refused())),
+                        Err(TooSlow) => {
+                            return Err(HoldEnd::Refused(Reason::BodyTimeout.refused()));
+                        }
                     }
                 }
             }
@@ -81,7 +84,7 @@ impl Exchange<'_> {
         }
         self.continued = true;
         let line = Outgoing::new(proxy::continue_100(), b"");
-        let written = write_out(line, self.client, self.worker.settings.stall_timeout).await;
+        let written = write_out(line, self.client, &mut Pace::of(&self.worker.settings)).await;
         written.map_err(|_gone| ClientGone)
     }
 }

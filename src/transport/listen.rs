@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, timeout_at},
 };
 
@@ -19,10 +19,17 @@ use crate::{
     shutdown::Shutdown,
 };
 
-use super::worker::{Arrived, ArrivedStream, Place};
+use super::{
+    places::Places,
+    worker::{Arrived, ArrivedStream, Place},
+};
 
 /// A failed accept (descriptors used up, usually) is not retried sooner.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+/// What the kernel may hold of an answer that was not sent to the client yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_MOST: u32 = 128 * 1024;
 
 /// After the shutdown began: what the kernel took for us before that is still heard.
 const LAST_LOOK: Duration = Duration::from_millis(50);
@@ -101,7 +108,7 @@ pub(super) struct Door {
 pub(super) async fn accept(
     listener: Listener,
     doors: Arc<Vec<Door>>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     shutdown: Shutdown,
 ) {
     let listener = match listener.accepting() {
@@ -127,12 +134,12 @@ pub(super) async fn accept(
                 // Taken only now: a listener that waits must not keep a place from the others.
                 let permit = tokio::select! {
                     biased;
-                    permit = Arc::clone(&places).acquire_owned() => permit,
+                    permit = places.take() => permit,
                     () = shutdown.begun() => return,
                 };
                 let alive = doors.iter().filter(|door| !door.inbox.is_closed());
                 let least = alive.min_by_key(|door| door.load.load(Ordering::Relaxed));
-                let (Ok(permit), Some(door)) = (permit, least) else { return };
+                let (Some(permit), Some(door)) = (permit, least) else { return };
                 door.load.fetch_add(1, Ordering::Relaxed);
                 let place = Place { load: Arc::clone(&door.load), _permit: permit };
                 drop(door.inbox.send(Arrived { stream: Ok(stream), place }));
@@ -151,13 +158,29 @@ pub(super) async fn accept(
 /// The connection free of the acceptor's runtime, so that a data thread can take it.
 fn unbound(connection: Connection) -> io::Result<ArrivedStream> {
     match connection {
-        Connection::Tcp(tcp) => tcp.into_std().map(ArrivedStream::Tcp),
+        Connection::Tcp(tcp) => {
+            show_slow_reading(&tcp);
+            tcp.into_std().map(ArrivedStream::Tcp)
+        }
         Connection::Unix(unix) => unix.into_std().map(ArrivedStream::Unix),
     }
 }
 
+/// Lets the kernel hold little that is not sent yet. Left alone it takes megabytes from us at once
+/// and asks for more when a third of them is sent: a client that reads all the time, but slowly,
+/// would look as if it did not read at all, and each would pin megabytes of kernel memory.
+fn show_slow_reading(tcp: &tokio::net::TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // Failing leaves the kernel's own measure.
+    drop(socket2::SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT_MOST));
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = tcp;
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::metrics::{Labels, Meters};
+
     use super::*;
 
     #[tokio::test]
@@ -171,7 +194,8 @@ mod tests {
             })
             .unzip();
         let shutdown = Shutdown::new();
-        let places = Arc::new(Semaphore::new(100));
+        let labels = Labels { operations: &[], methods: &[], reasons: &[] };
+        let places = Places::new(100, Meters::new(labels, 1).meter(0));
         shutdown.spawn("accept", accept(listener, Arc::new(doors), places, shutdown.clone()));
 
         let mut clients = Vec::new();

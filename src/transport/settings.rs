@@ -11,12 +11,18 @@ pub struct TransportSettings {
     pub listen: Vec<ListenAddress>,
     /// Data threads; 0 means one per core the process may use. `listen.threads`
     pub threads: usize,
-    /// Most client connections at once; further ones wait in the kernel. `limits.connections`
+    /// Most client connections at once; further ones wait. `limits.connections`
     pub connections: usize,
     /// Bounds on request heads. `limits.head_bytes`, `limits.fields`, `limits.target_bytes`
     pub request_limits: Limits,
     /// Time a client may take from a head's first byte to its last. `limits.head_timeout`
     pub head_timeout: Duration,
+    /// Bytes per second that a client must move during a body, averaged over `stall_timeout`; 0
+    /// asks for none. `limits.body_min_rate`
+    pub body_min_rate: u64,
+    /// Requests after which a client's connection is closed; 0 never closes it.
+    /// `limits.requests_per_connection`
+    pub requests_per_connection: u64,
     /// How long a client connection may idle between requests. `listen.idle_timeout`
     pub client_idle_timeout: Duration,
     /// `upstream.connect_timeout`: TCP and, apart from it, TLS handshake.
@@ -29,6 +35,8 @@ pub struct TransportSettings {
     pub pool_idle_timeout: Duration,
     /// `upstream.pool_idle_per_thread`: idle upstream connections kept per thread.
     pub pool_idle_per_thread: usize,
+    /// `upstream.splice`: large bodies between plain sockets pass inside the kernel, where it can.
+    pub splice: bool,
     /// `upstream.ca_file`: trusted besides the system's roots.
     pub ca_file: Option<PathBuf>,
     /// `keys.wait`: how long a request waits for a key before 503.

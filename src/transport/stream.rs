@@ -11,13 +11,15 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
-use super::buffers::Buffer;
 #[cfg(any(test, feature = "in-memory"))]
 use super::in_memory::Socket;
+use super::{
+    buffers::Buffer,
+    pace::{Pace, TooSlow},
+};
 
 /// A connection in either direction. One type, so that both share every helper below.
 #[derive(Debug)]
@@ -71,6 +73,8 @@ impl Stream {
                 Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+                #[cfg(any(test, feature = "in-memory"))]
+                Self::Memory(s) => s.poll_write(cx, parts),
             };
         }
         match self {
@@ -160,6 +164,15 @@ pub(super) fn poll_gone(client: &mut Stream, inbox: &mut Buffer, cx: &mut Contex
     Poll::Pending
 }
 
+/// Bytes on their way into a socket.
+pub(super) trait Sending {
+    /// Bytes the socket took so far.
+    fn written(&self) -> usize;
+
+    /// Writes until everything is out and flushed. Progress is kept between calls.
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
 /// Two slices that are written as one, and how much of them is out.
 #[derive(Debug)]
 pub(super) struct Outgoing<'a> {
@@ -172,18 +185,14 @@ impl<'a> Outgoing<'a> {
     pub(super) fn new(first: &'a [u8], second: &'a [u8]) -> Self {
         Self { first, second, written: 0 }
     }
+}
 
-    /// Bytes the socket took so far.
-    pub(super) fn written(&self) -> usize {
+impl Sending for Outgoing<'_> {
+    fn written(&self) -> usize {
         self.written
     }
 
-    /// Writes until everything is out and flushed. Progress is kept between calls.
-    pub(super) fn poll(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let total = self.first.len() + self.second.len();
         while self.written < total {
             let first = self.first.get(self.written..).unwrap_or_default();
@@ -206,23 +215,25 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Writes everything and flushes.
+/// Writes everything to a client and flushes.
 ///
 /// # Errors
-/// Of the socket; `TimedOut` when it took not one byte for as long as `stall`.
+/// Of the socket; `TimedOut` when the client took too little for its pace.
 pub(super) async fn write_out(
-    mut outgoing: Outgoing<'_>,
-    stream: &mut Stream,
-    stall: Duration,
+    mut outgoing: impl Sending,
+    client: &mut Stream,
+    pace: &mut Pace,
 ) -> io::Result<()> {
     loop {
         let before = outgoing.written();
-        let step = poll_fn(|cx| match outgoing.poll(stream, cx) {
+        let step = poll_fn(|cx| match outgoing.poll(client, cx) {
             Poll::Pending if outgoing.written() > before => Poll::Ready(Ok(false)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(written) => Poll::Ready(written.map(|()| true)),
         });
-        if timeout(stall, step).await?? {
+        let done = pace.wait(step).await.map_err(|TooSlow| io::ErrorKind::TimedOut)??;
+        pace.moved(outgoing.written() - before);
+        if done {
             return Ok(());
         }
     }
@@ -247,8 +258,9 @@ mod tests {
                 }
             }
         };
+        let mut pace = Pace::new(STALL, 256);
         let (written, ()) =
-            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, STALL), reading);
+            tokio::join!(write_out(Outgoing::new(&body, b""), &mut ours, &mut pace), reading);
         written.unwrap();
     }
 
@@ -257,7 +269,8 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut ours = Stream::Unix(ours);
         let body = vec![7; 4 << 20];
-        let written = write_out(Outgoing::new(&body, b""), &mut ours, Duration::from_secs(60));
+        let mut pace = Pace::new(Duration::from_secs(60), 256);
+        let written = write_out(Outgoing::new(&body, b""), &mut ours, &mut pace);
         assert_eq!(written.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,7 +27,9 @@ use super::{
     buffers::{Budget, Buffers},
     client_config,
     listen::{self, Door},
+    places::Places,
     pool::Pool,
+    splice::Pipes,
     upstream::Connector,
     worker::{self, Arrived, Worker},
 };
@@ -125,6 +127,7 @@ impl Transport {
         let budget = Budget::new(BUFFER_BUDGET);
         let keys: Arc<[KeyReader]> = parts.keys.clone().into();
         let alive = Arc::new(alive);
+        let places = Places::new(self.settings.connections, parts.meters.meter(0));
         let mut doors = Vec::new();
         for number in 0..self.threads() {
             let (inbox, arrivals) = mpsc::unbounded_channel();
@@ -138,6 +141,7 @@ impl Transport {
                 signature_errors: parts.signature_errors.clone(),
                 tls: tls.clone(),
                 budget: Arc::clone(&budget),
+                places: Arc::clone(&places),
                 draining: drain.child_token(),
                 kill: kill.clone(),
             };
@@ -148,8 +152,7 @@ impl Transport {
             })?;
         }
         let accepting = Shutdown::new();
-        let (doors, places) =
-            (Arc::new(doors), Arc::new(Semaphore::new(self.settings.connections)));
+        let doors = Arc::new(doors);
         for listener in self.listeners {
             accepting.spawn(
                 "accept",
@@ -199,6 +202,7 @@ struct Seed {
     signature_errors: SignatureErrors,
     tls: Option<Arc<rustls::ClientConfig>>,
     budget: Arc<Budget>,
+    places: Arc<Places>,
     draining: CancellationToken,
     kill: CancellationToken,
 }
@@ -234,6 +238,7 @@ impl Seed {
             signature_errors: self.signature_errors,
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(self.budget),
+            pipes: Pipes::new(settings.splice),
             pool: Pool::new(
                 settings.pool_idle_per_thread,
                 settings.pool_idle_timeout,
@@ -246,6 +251,7 @@ impl Seed {
                 memory: None,
             },
             meter: self.meter,
+            places: self.places,
             draining: self.draining,
             next_sample_at: Cell::new(Instant::now()),
             settings,

@@ -18,8 +18,9 @@ use super::{
     answer::Answer,
     buffers::Buffer,
     framing::{Framing, next_piece},
+    pace::{Pace, TooSlow},
     record::Record,
-    stream::{Filled, Outgoing, Stream, poll_fill},
+    stream::{Filled, Outgoing, Sending, Stream, poll_fill},
     worker::Worker,
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Upload<'u, 'w> {
     pub(super) upstream: &'u mut Stream,
     pub(super) answer: &'u mut Answer<'w>,
     pub(super) record: &'u mut Record,
+    /// How much longer the client may take.
+    pub(super) pace: &'u mut Pace,
     /// Some of the body is out of the client's hands and not kept: it cannot be sent again.
     pub(super) begun: bool,
 }
@@ -90,7 +93,8 @@ impl Upload<'_, '_> {
         head: &[u8],
         body: &[u8],
     ) -> UploadEnd {
-        write(worker, upstream, answer, head, body, true).await.unwrap_or(UploadEnd::Sent)
+        let bytes = Outgoing::new(head, body);
+        send(worker, upstream, answer, bytes, true).await.unwrap_or(UploadEnd::Sent)
     }
 
     async fn pump(
@@ -100,10 +104,24 @@ impl Upload<'_, '_> {
         mut framed: Vec<u8>,
         inbox: &mut Buffer,
     ) -> UploadEnd {
+        match self.splice_body(framing, &mut decoder).await {
+            Ok(false) => {}
+            Ok(true) => return UploadEnd::Sent,
+            Err(end) => return end,
+        }
         let mut buffer = self.worker.buffers.for_body(decoder.remaining());
         let end = loop {
-            if let Some(end) = self.read(&mut buffer).await {
-                break end;
+            let before = buffer.unread().len();
+            let read = self.read(|client, cx| {
+                poll_fill(client, &mut buffer, cx).map_ok(|filled| match filled {
+                    Filled::Bytes => buffer.unread().len() - before,
+                    Filled::Closed => 0,
+                })
+            });
+            match read.await {
+                Ok(_) => {}
+                Err(NotRead::End(end)) => break end,
+                Err(NotRead::Unsupported) => break UploadEnd::ClientGone,
             }
             self.begun = true;
             framed.clear();
@@ -129,8 +147,38 @@ impl Upload<'_, '_> {
         end
     }
 
-    /// Reads from the client while upstream stays silent.
-    async fn read(&mut self, buffer: &mut Buffer) -> Option<UploadEnd> {
+    /// Sends the rest of the body inside the kernel, if it can go that way: whether it did.
+    async fn splice_body(
+        &mut self,
+        framing: Framing,
+        decoder: &mut BodyDecoder,
+    ) -> Result<bool, UploadEnd> {
+        let worker = self.worker;
+        let remaining = decoder.remaining().filter(|_| framing == Framing::Plain);
+        let Some(mut pipe) = worker.pipes.between(self.client, self.upstream, remaining) else {
+            return Ok(false);
+        };
+        while let Some(left @ 1..) = decoder.remaining() {
+            let n = match self.read(|client, cx| pipe.poll_fill(client, left, cx)).await {
+                Ok(n) => n,
+                Err(NotRead::Unsupported) => return Ok(false),
+                Err(NotRead::End(end)) => return Err(end),
+            };
+            self.begun = true;
+            decoder.skip(n);
+            if let Some(end) = send(worker, self.upstream, self.answer, pipe.drain(), false).await {
+                return Err(end);
+            }
+            self.record.request_bytes(n);
+        }
+        Ok(true)
+    }
+
+    /// Reads from the client while upstream stays silent; at least one byte.
+    async fn read(
+        &mut self,
+        mut poll_client: impl FnMut(&mut Stream, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Result<usize, NotRead> {
         loop {
             let (client, upstream, answer) =
                 (&mut *self.client, &mut *self.upstream, &mut *self.answer);
@@ -138,24 +186,31 @@ impl Upload<'_, '_> {
                 if let Poll::Ready(heard) = poll_answer(upstream, answer, cx) {
                     return Poll::Ready(Step::Heard(heard));
                 }
-                poll_fill(client, buffer, cx).map(Step::Own)
+                poll_client(client, cx).map(Step::Own)
             });
-            match timeout(self.worker.settings.stall_timeout, step).await {
-                Err(_) => return Some(UploadEnd::ClientBroken(Reason::BodyTimeout.refused())),
-                Ok(Step::Own(Ok(Filled::Bytes))) => return None,
-                Ok(Step::Progress) => {}
-                Ok(Step::Own(Ok(Filled::Closed) | Err(_))) => return Some(UploadEnd::ClientGone),
-                Ok(Step::Heard(heard)) => {
-                    if let Some(end) = after_hearing(self.answer, &heard, false) {
-                        return Some(end);
-                    }
+            let end = match self.pace.wait(step).await {
+                Err(TooSlow) => UploadEnd::ClientBroken(Reason::BodyTimeout.refused()),
+                Ok(Step::Own(Ok(n @ 1..))) => {
+                    self.pace.moved(n);
+                    return Ok(n);
                 }
-            }
+                Ok(Step::Progress) => continue,
+                Ok(Step::Own(Err(refused))) if refused.kind() == io::ErrorKind::Unsupported => {
+                    return Err(NotRead::Unsupported);
+                }
+                Ok(Step::Own(Ok(_) | Err(_))) => UploadEnd::ClientGone,
+                Ok(Step::Heard(heard)) => match after_hearing(self.answer, &heard, false) {
+                    Some(end) => end,
+                    None => continue,
+                },
+            };
+            return Err(NotRead::End(end));
         }
     }
 
     async fn write(&mut self, first: &[u8], second: &[u8], unsent: bool) -> Option<UploadEnd> {
-        write(self.worker, self.upstream, self.answer, first, second, unsent).await
+        let bytes = Outgoing::new(first, second);
+        send(self.worker, self.upstream, self.answer, bytes, unsent).await
     }
 }
 
@@ -167,17 +222,22 @@ enum Step<T> {
     Progress,
 }
 
-/// Writes both slices; while upstream does not take more, listens for an early answer.
+/// Why nothing was read.
+enum NotRead {
+    End(UploadEnd),
+    /// The kernel cannot read it this way.
+    Unsupported,
+}
+
+/// Sends all of it; while upstream does not take more, listens for an early answer.
 /// `unsent`: nothing of the request went out before.
-async fn write(
+async fn send(
     worker: &Worker,
     upstream: &mut Stream,
     answer: &mut Answer<'_>,
-    first: &[u8],
-    second: &[u8],
+    mut outgoing: impl Sending,
     unsent: bool,
 ) -> Option<UploadEnd> {
-    let mut outgoing = Outgoing::new(first, second);
     loop {
         let before = outgoing.written();
         let step = poll_fn(|cx| {

@@ -21,12 +21,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     credential::KeyReader,
-    metrics::Meter,
+    metrics::{ClientLimit, Meter},
     proxy::{Composer, Gate},
 };
 
 use super::{
-    SignatureErrors, TransportSettings, buffers::Buffers, connection, pool::Pool, stream::Stream,
+    SignatureErrors, TransportSettings,
+    buffers::Buffers,
+    connection,
+    places::{self, Places},
+    pool::Pool,
+    splice::Pipes,
+    stream::Stream,
     upstream::Connector,
 };
 
@@ -36,6 +42,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// While draining: a connection that idles this long has nothing more to say. Shorter, and a
 /// request that is already in the kernel would be lost.
 const LAST_WORD: Duration = Duration::from_millis(50);
+
+/// While clients wait for a place: a connection that idles less is left alone, since its next
+/// request may be on the way.
+const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the connections of one thread share.
 pub(super) struct Worker {
@@ -48,8 +58,10 @@ pub(super) struct Worker {
     pub(super) signature_errors: SignatureErrors,
     pub(super) composer: RefCell<Composer>,
     pub(super) buffers: Buffers,
+    pub(super) pipes: Pipes,
     pub(super) pool: Pool,
     pub(super) connector: Connector,
+    pub(super) places: Arc<Places>,
     pub(super) draining: CancellationToken,
     /// When an answer's date is next worth reading.
     pub(super) next_sample_at: Cell<Instant>,
@@ -126,7 +138,12 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
                 next_number += 1;
                 accept(&worker, &connections, next_number, arrived);
             }
-            _ = sweep.tick() => sweep_idle(&worker, &connections, worker.settings.client_idle_timeout),
+            _ = sweep.tick() => {
+                sweep_idle(&worker, &connections, worker.settings.client_idle_timeout);
+                if worker.places.are_wanted() {
+                    make_room(&worker, &connections);
+                }
+            }
         }
     }
     while !connections.borrow().is_empty() {
@@ -179,6 +196,21 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     worker.pool.sweep();
     if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
         worker.buffers.shrink();
+        worker.pipes.shrink();
+    }
+}
+
+/// Closes some of what idles, so that clients which wait for a place get in.
+fn make_room(worker: &Worker, connections: &Connections) {
+    let idle = connections
+        .borrow()
+        .values()
+        .filter(|(slot, _)| slot.idles_longer_than(ROOM_PATIENCE))
+        .filter_map(|(slot, task)| Some((slot.idle_since.get()?, task.clone())))
+        .collect();
+    for task in places::longest_idle(idle) {
+        worker.meter.client_limited(ClientLimit::IdleClosed);
+        task.abort();
     }
 }
 
