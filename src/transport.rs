@@ -24,6 +24,8 @@ mod record;
 mod server_time;
 mod settings;
 mod signature;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg_attr(not(target_os = "linux"), path = "transport/splice/absent.rs")]
 mod splice;
 mod stream;

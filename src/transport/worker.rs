@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
     sync::{
         Arc,
@@ -147,7 +147,7 @@ impl Slot {
     }
 }
 
-type Connections = Rc<RefCell<HashMap<u64, (Rc<Slot>, AbortHandle)>>>;
+type Connections = Rc<RefCell<BTreeMap<u64, (Rc<Slot>, AbortHandle)>>>;
 
 /// Serves what arrives until the inbox is closed and every connection has ended.
 pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Arrived>) {
@@ -157,17 +157,19 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
         SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)),
     );
     loop {
+        // In a fixed order, so that a simulated run can be repeated.
         tokio::select! {
-            arrived = inbox.recv() => {
-                let Some(arrived) = arrived else { break };
-                next_number += 1;
-                accept(&worker, &connections, next_number, arrived);
-            }
+            biased;
             _ = sweep.tick() => {
                 sweep_idle(&worker, &connections, worker.settings.client_idle_timeout);
                 if worker.places.are_wanted() {
                     make_room(&worker, &connections);
                 }
+            }
+            arrived = inbox.recv() => {
+                let Some(arrived) = arrived else { break };
+                next_number += 1;
+                accept(&worker, &connections, next_number, arrived);
             }
         }
     }
