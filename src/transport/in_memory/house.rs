@@ -130,6 +130,8 @@ impl House {
             ),
             connector: Connector {
                 tls: None,
+                rooms: Rc::default(),
+                meter: Arc::clone(&meter),
                 patience: transport.connect_timeout,
                 memory: Some(dialer),
             },
