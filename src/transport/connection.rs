@@ -1,6 +1,7 @@
 //! One client connection: request after request, in order, until one side has enough.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     mem,
     task::{Context, Poll},
@@ -22,6 +23,10 @@ use super::{
 /// it can read the answer before the close: a close with unread bytes would reset the connection.
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_QUIET: Duration = Duration::from_secs(2);
+
+/// Of the connections of a thread that wait for their next request, how many keep the room of the
+/// last one for it.
+const ROOMS_KEPT: usize = 256;
 
 /// Serves one connection to its end. Cancel-safe between requests; dropping it during one closes
 /// both connections of that request.
@@ -82,6 +87,7 @@ async fn requests(
             return Ended::Lingers;
         }
         slot.idle();
+        let Some(_kept) = KeptRoom::take(&worker.kept_rooms) else { return Ended::Rests };
         let next = poll_fn(|cx| match poll_first_bytes(worker, client, cx) {
             Poll::Ready(bytes) => Poll::Ready(Some(bytes)),
             Poll::Pending => slot.poll_rest(cx).map(|()| None),
@@ -91,6 +97,24 @@ async fn requests(
             Some(None) => return Ended::Gone,
             None => return Ended::Rests,
         }
+    }
+}
+
+/// Counted among those that keep their room while they wait; many clients at once keep none.
+struct KeptRoom<'w>(&'w Cell<usize>);
+
+impl<'w> KeptRoom<'w> {
+    fn take(kept: &'w Cell<usize>) -> Option<Self> {
+        (kept.get() < ROOMS_KEPT).then(|| {
+            kept.set(kept.get() + 1);
+            Self(kept)
+        })
+    }
+}
+
+impl Drop for KeptRoom<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

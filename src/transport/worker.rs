@@ -60,6 +60,8 @@ pub(super) struct Worker {
     pub(super) composer: RefCell<Composer>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
+    /// See `connection`: those that wait with the room of a request.
+    pub(super) kept_rooms: Cell<usize>,
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) places: Arc<Places>,

@@ -122,6 +122,7 @@ impl House {
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(Budget::new(budget)),
             pipes: Pipes::new(transport.splice),
+            kept_rooms: Cell::default(),
             places: Places::new(transport.connections, Arc::clone(&meter)),
             pool: Pool::new(
                 transport.pool_idle_per_thread,
