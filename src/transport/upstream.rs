@@ -16,6 +16,7 @@ use crate::{
 #[cfg(any(test, feature = "in-memory"))]
 use super::in_memory::Dialer;
 use super::{
+    loopback,
     stream::Stream,
     tls::{self, Rooms, TlsSocket},
 };
@@ -100,7 +101,10 @@ impl Connector {
             let left = deadline.saturating_duration_since(Instant::now());
             let others = u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout(left / others, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Ok(tcp)) => {
+                    loopback::spare_pacing(&tcp, *address);
+                    return Ok(tcp);
+                }
                 Ok(Err(problem)) => last = problem,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
