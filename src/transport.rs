@@ -15,6 +15,7 @@ mod hold;
 pub mod in_memory;
 mod leased;
 mod listen;
+mod loopback;
 mod pace;
 mod places;
 mod pool;

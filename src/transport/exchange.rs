@@ -239,7 +239,7 @@ impl<'w> Exchange<'w> {
                         continue;
                     }
                     self.worker.meter.upstream_error(failed.kind);
-                    return self.refuse(&failed.refused, side, !failed.unsent).await;
+                    return self.refuse(&failed.refused, side, self.body_begun).await;
                 }
             }
         }

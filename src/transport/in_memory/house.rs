@@ -132,6 +132,7 @@ impl House {
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(Budget::new(budget)),
             pipes: Pipes::new(transport.splice),
+            kept_rooms: Cell::default(),
             places: Places::new(transport.connections, Arc::clone(&meter)),
             pool: Pool::new(
                 transport.pool_idle_per_thread,
@@ -140,6 +141,8 @@ impl House {
             ),
             connector: Connector {
                 tls: None,
+                rooms: Rc::default(),
+                meter: Arc::clone(&meter),
                 patience: transport.connect_timeout,
                 memory: Some(dialer),
             },

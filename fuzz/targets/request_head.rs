@@ -1,0 +1,4 @@
+//! See `cos_auth_proxy_fuzz::request_head`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cos_auth_proxy_fuzz::request_head::check(bytes));
