@@ -31,18 +31,18 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 # name, method, path, body bytes, connections, bar against the better peer
 SPEED = [
-    ("GET-1k", "http", "GET", "/1k", 0, 64, 1.10),
-    ("PUT-1k", "http", "PUT", "/put", 1024, 64, 1.05),
-    ("GET-64m", "http", "GET", "/64m", 0, 8, 1.20),
-    ("PUT-64m", "http", "PUT", "/put", 64 << 20, 8, 1.20),
-    ("https-GET-1k", "https", "GET", "/1k", 0, 64, 1.10),
+    ("GET-1k", "http", "GET", "/1k", 0, 64, 0.95),
+    ("PUT-1k", "http", "PUT", "/put", 1024, 64, 0.90),
+    ("GET-64m", "http", "GET", "/64m", 0, 8, 0.75),
+    ("PUT-64m", "http", "PUT", "/put", 64 << 20, 8, 0.75),
+    ("https-GET-1k", "https", "GET", "/1k", 0, 64, 1.00),
     ("https-PUT-1k", "https", "PUT", "/put", 1024, 64, None),
-    ("https-GET-64m", "https", "GET", "/64m", 0, 8, 1.15),
+    ("https-GET-64m", "https", "GET", "/64m", 0, 8, 1.00),
     ("https-PUT-64m", "https", "PUT", "/put", 64 << 20, 8, None),
 ]
 FIXED_RATE = 8000
-P99_BAR = 1.25
-MEMORY_BARS = {"idle": 10, "1000 idle connections": None, "5000 idle connections": 25, "64 x GET 64 MiB": 40}
+P99_BAR = 1.05
+MEMORY_BARS = {"idle": 10, "1000 idle connections": None, "5000 idle connections": 25, "64 x GET 64 MiB": 16}
 START_BAR_MS = 50
 
 
