@@ -7,6 +7,8 @@ mod meters;
 mod process;
 mod registry;
 
-pub use meter::{ClientLimit, Ended, Labels, Meter, Origin, RetryReason, UpstreamErrorKind};
+pub use meter::{
+    ClientLimit, Ended, Labels, Meter, Origin, RetryReason, TlsHandshake, UpstreamErrorKind,
+};
 pub use meters::Meters;
 pub use registry::{CONTENT_TYPE, Registry};

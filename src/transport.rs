@@ -15,6 +15,7 @@ mod hold;
 pub mod in_memory;
 mod leased;
 mod listen;
+mod loopback;
 mod pace;
 mod places;
 mod pool;
@@ -23,6 +24,8 @@ mod record;
 mod server_time;
 mod settings;
 mod signature;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg_attr(not(target_os = "linux"), path = "transport/splice/absent.rs")]
 mod splice;
 mod stream;

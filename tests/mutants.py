@@ -70,13 +70,14 @@ MUTANTS = [
 ]
 
 
-def main():
+def plant(mutants, folder, tests):
+    """Plants each of them, or those named on the command line, and says what found it; 1 if something was missed."""
     wanted = sys.argv[1:]
     missed = []
-    for name, file, *changes in MUTANTS:
+    for name, file, *changes in mutants:
         if wanted and name not in wanted:
             continue
-        path = CREDENTIAL / file
+        path = folder / file
         sound = path.read_text()
         mutant = sound
         for old, new in zip(changes[::2], changes[1::2]):
@@ -85,7 +86,7 @@ def main():
             mutant = mutant.replace(old, new)
         try:
             path.write_text(mutant)
-            verdict = run()
+            verdict = run(tests)
         finally:
             path.write_text(sound)
         print(f"{verdict}: {name}", flush=True)
@@ -95,9 +96,9 @@ def main():
     return 1 if missed else 0
 
 
-def run():
+def run(tests):
     try:
-        ran = subprocess.run(TESTS, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=900)
+        ran = subprocess.run(tests, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=900)
     except subprocess.TimeoutExpired:
         return "no end"
     said = ran.stdout + ran.stderr
@@ -112,4 +113,4 @@ def run():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(plant(MUTANTS, CREDENTIAL, TESTS))

@@ -21,7 +21,7 @@ class Direct:
 
 
 class Ours:
-    name, ready_after = "cos-auth-proxy", 0.3
+    name, ready_after, threads = "cos-auth-proxy", 0.3, 1
 
     def __init__(self, binary):
         self.binary = binary
@@ -35,7 +35,7 @@ class Ours:
         config.write_text(f"""
 [listen]
 address = ["127.0.0.1:{port}"]
-threads = 1
+threads = {self.threads}
 [telemetry]
 address = "127.0.0.1:0"
 [control]
@@ -60,7 +60,7 @@ source = "static"
 class Nginx:
     """Tuned: keep-alive pool, buffers as large as ours, no temporary files, no logs."""
 
-    name, ready_after = "nginx", 0.1
+    name, ready_after, threads = "nginx", 0.1, 1
 
     def version(self):
         return last_number(subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr)
@@ -70,7 +70,7 @@ class Nginx:
         prefix.mkdir()
         config = prefix / "nginx.conf"
         config.write_text(f"""
-daemon off; worker_processes 1; pid {prefix}/pid; error_log {prefix}/error.log;
+daemon off; worker_processes {self.threads}; pid {prefix}/pid; error_log {prefix}/error.log;
 worker_rlimit_nofile 16000;
 events {{ worker_connections 12000; }}
 http {{

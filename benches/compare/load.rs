@@ -27,6 +27,8 @@ struct Tally {
     errors: u64,
     bytes: u64,
     latencies_us: Vec<u32>,
+    /// Requests of each connection, in the measured time.
+    shares: Vec<u64>,
 }
 
 struct Work {
@@ -66,7 +68,8 @@ fn main() {
             every: args.get(6).map(|rate| Duration::from_secs_f64(connections as f64 / rate.parse::<f64>().unwrap())),
         });
         // Told apart from the warm-up by whoever reads CPU clocks: they wait for this line.
-        let tally = Rc::new(RefCell::new(Tally::default()));
+        let shares = vec![0; connections];
+        let tally = Rc::new(RefCell::new(Tally { shares, ..Tally::default() }));
         let tasks: Vec<_> = (0..connections)
             .map(|number| tokio::task::spawn_local(drive(Rc::clone(&work), Rc::clone(&tally), number, connections)))
             .collect();
@@ -100,6 +103,7 @@ async fn drive(work: Rc<Work>, tally: Rc<RefCell<Tally>>, number: usize, connect
         match outcome {
             Ok(()) => {
                 tally.requests += 1;
+                tally.shares[number] += 1;
                 tally.latencies_us.push(
                     u32::try_from(ended.duration_since(began).as_micros()).unwrap_or(u32::MAX),
                 );
@@ -219,11 +223,13 @@ fn report(tally: &mut Tally, seconds: f64) {
             .unwrap_or(0)
     };
     println!(
-        "{{\"requests\": {}, \"errors\": {}, \"bytes\": {}, \"seconds\": {seconds}, \"p50_us\": {}, \"p99_us\": {}}}",
+        "{{\"requests\": {}, \"errors\": {}, \"bytes\": {}, \"seconds\": {seconds}, \"p50_us\": {}, \"p99_us\": {}, \"least\": {}, \"most\": {}}}",
         tally.requests,
         tally.errors,
         tally.bytes,
         at(0.50),
-        at(0.99)
+        at(0.99),
+        tally.shares.iter().min().unwrap_or(&0),
+        tally.shares.iter().max().unwrap_or(&0)
     );
 }

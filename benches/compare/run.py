@@ -286,12 +286,16 @@ def table(figures, latencies, memories, names, peers, only):
     return "\n".join(lines)
 
 
-def conditions(chosen, rounds, seconds):
+def conditions_of_host():
     cpu = next((l.split(":")[1].strip() for l in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if l.startswith("model name")), "unknown CPU")
-    versions = ", ".join(f"{c.name} {c.version()}" for c in chosen if c.version())
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return f"Measured {datetime.date.today()} at commit {commit}; {os.cpu_count()} × {cpu}, Linux {platform.release()}."
+
+
+def conditions(chosen, rounds, seconds):
+    versions = ", ".join(f"{c.name} {c.version()}" for c in chosen if c.version())
     return (
-        f"Measured {datetime.date.today()} at commit {commit}; {os.cpu_count()} × {cpu}, Linux {platform.release()}; {versions}. "
+        f"{conditions_of_host()} {versions}. "
         f"{rounds} interleaved rounds of {seconds} s after 0.5 s of warm-up, order reversed every other round; candidate on one core, load and upstream on the other; "
         "one worker or thread each. Ours signs every request and has deadlines and metrics on; the peers do not sign. Figures are medians [min–max]."
     )

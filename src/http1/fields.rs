@@ -174,7 +174,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 /// known way to make a proxy strip what the next server relies on. RFC 9110 section 7.6.1 forbids
 /// it.
 fn is_end_to_end(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 12] = [
+    const NAMES: [&[u8]; 15] = [
         b"host",
         b"transfer-encoding",
         b"authorization",
@@ -187,6 +187,9 @@ fn is_end_to_end(name: &[u8]) -> bool {
         b"last-modified",
         b"cache-control",
         b"location",
+        b"expires",
+        b"origin",
+        b"pic-operations",
     ];
     const FAMILIES: [&[u8]; 4] = [b"content-", b"if-", b"x-cos-", b"x-ci-"];
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))

@@ -76,6 +76,19 @@ impl UpstreamErrorKind {
     ];
 }
 
+/// How a TLS session with COS began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsHandshake {
+    /// With certificates and new keys.
+    Full,
+    /// With the keys of an earlier session.
+    Resumed,
+}
+
+impl TlsHandshake {
+    pub(super) const NAMES: [&'static str; 2] = ["full", "resumed"];
+}
+
 /// Why a request was sent a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
@@ -154,6 +167,7 @@ pub struct Meter {
     pub(super) refused: Box<[AtomicU64]>,
     pub(super) upstream_errors: [AtomicU64; UpstreamErrorKind::NAMES.len()],
     pub(super) retries: [AtomicU64; RetryReason::NAMES.len()],
+    pub(super) tls_handshakes: [AtomicU64; TlsHandshake::NAMES.len()],
     pub(super) duration: Histogram,
     pub(super) first_byte: Histogram,
     pub(super) request_bytes: AtomicU64,
@@ -177,6 +191,7 @@ impl Meter {
             refused: labels.reasons.iter().map(|_| AtomicU64::new(0)).collect(),
             upstream_errors: Default::default(),
             retries: Default::default(),
+            tls_handshakes: Default::default(),
             duration: Histogram::default(),
             first_byte: Histogram::default(),
             request_bytes: AtomicU64::new(0),
@@ -262,6 +277,11 @@ impl Meter {
     /// A request was sent a second time.
     pub fn retried(&self, why: RetryReason) {
         self.retries[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A TLS session with COS began.
+    pub fn tls_handshake(&self, how: TlsHandshake) {
+        self.tls_handshakes[how as usize].fetch_add(1, Relaxed);
     }
 
     /// A connection to COS was opened; it counts as active until [`Meter::upstream_idle`].

@@ -16,7 +16,10 @@ use prometheus_client::{
 
 use super::{
     histogram::{Histogram, HistogramTotal},
-    meter::{ClientLimit, Labels, Meter, Origin, RetryReason, STATUS_CLASSES, UpstreamErrorKind},
+    meter::{
+        ClientLimit, Labels, Meter, Origin, RetryReason, STATUS_CLASSES, TlsHandshake,
+        UpstreamErrorKind,
+    },
 };
 
 /// The request metrics of the process: one [`Meter`] per data thread.
@@ -179,6 +182,13 @@ impl Meters {
             "upstream_connections_opened",
             "Connections opened to COS",
             self.total(|m| &m.upstream_opened),
+        )?;
+        print.counters(
+            "upstream_tls_handshakes",
+            "TLS sessions with COS, by how they began",
+            "kind",
+            &TlsHandshake::NAMES,
+            |i| self.total(|m| &m.tls_handshakes[i]),
         )?;
         // OpenMetrics takes `client_connections` and the counter `client_connections_total` for
         // one family, so the counter says what it counts.

@@ -160,6 +160,7 @@ fn phrase(status: u16) -> &'static str {
         408 => "Request Timeout",
         411 => "Length Required",
         413 => "Content Too Large",
+        417 => "Expectation Failed",
         421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
@@ -178,7 +179,7 @@ fn request_id(now: Timestamp) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let process = *PROCESS.get_or_init(|| fastrand::u32(..));
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    STANDARD.encode(format!("{:08x}_{process:08x}_{count:x}_proxy", now.unix_seconds()))
+    STANDARD.encode(format!("{:08x}_{process:08x}_{count:08x}_proxy", now.unix_seconds()))
 }
 
 /// The shape of Tencent Cloud document 436/7730.

@@ -69,12 +69,17 @@ pub(super) fn is_list(name: &str) -> bool {
         .any(|listed| name.eq_ignore_ascii_case(listed))
 }
 
-/// Refuses a signed header that repeats and is no list.
+/// Refuses a signed header that repeats and is no list, and one that others take for another.
 pub(super) fn check(head: &RequestHead<'_, '_>) -> Result<(), Refused> {
     let mut rest = head.fields;
     while let Some((field, after)) = rest.split_first() {
         rest = after;
-        let counts = matches!(fate(field.name), Fate::Sign | Fate::CopySource);
+        let fate = fate(field.name);
+        if is_lookalike(field.name, fate) {
+            let name: String = field.name.chars().take(100).collect();
+            return Err(Reason::LookalikeHeader.because(&format!("Header: {name}.")));
+        }
+        let counts = matches!(fate, Fate::Sign | Fate::CopySource);
         if counts
             && !is_list(field.name)
             && after.iter().any(|f| f.name.eq_ignore_ascii_case(field.name))
@@ -86,9 +91,38 @@ pub(super) fn check(head: &RequestHead<'_, '_>) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Whether `name` would have another fate with `-` for each `_`: servers that pass headers on as
+/// variables of the environment read both alike, so that `Content_Length` is a length to them.
+fn is_lookalike(name: &str, fate_of_name: Fate) -> bool {
+    name.contains('_') && fate(&name.replace('_', "-")) != fate_of_name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_would_count_with_dashes_is_taken_for_a_lookalike() {
+        for name in [
+            "Content_Length",
+            "transfer_encoding",
+            "Content_Type",
+            "x_cos_acl",
+            "x-cos_acl",
+            "X_COS_SECURITY_TOKEN",
+            "x-cos-security_token",
+            "x-cos-copy_source",
+            "if_match",
+            "proxy_authorization",
+            "keep_alive",
+        ] {
+            assert!(is_lookalike(name, fate(name)), "{name}");
+        }
+        for name in ["x-cos-meta-my_key", "x-cos-meta-_", "X_Request_Id", "user_agent", "_", "a-b"]
+        {
+            assert!(!is_lookalike(name, fate(name)), "{name}");
+        }
+    }
 
     #[test]
     fn authority_and_hop_by_hop_headers_end_here() {

@@ -89,9 +89,15 @@ reasons! {
     /// The body's framing is broken.
     MalformedBody, "malformed-body", 400, "InvalidRequest", closes,
         "The chunked framing of the request body is broken, so the upload was cut off. Send Content-Length or valid chunks.";
-    /// An `Expect` other than `100-continue`, or a transfer coding other than chunked.
+    /// A transfer coding other than chunked.
     UnsupportedFraming, "unsupported-framing", 501, "NotImplemented", closes,
-        "The request asks for a transfer coding or an expectation that this proxy does not know. Use Content-Length, or Transfer-Encoding: chunked alone.";
+        "The request asks for a transfer coding that this proxy does not know. Use Content-Length, or Transfer-Encoding: chunked alone.";
+    /// An `Expect` other than `100-continue`.
+    UnsupportedExpectation, "unsupported-expectation", 417, "InvalidRequest", closes,
+        "The request expects something that this proxy does not know. Send Expect: 100-continue, or no Expect.";
+    /// A header that others read as one that counts.
+    LookalikeHeader, "lookalike-header", 400, "InvalidRequest", closes,
+        "A header's name has a _ and would count if that were a -, and some servers read it so. Write it with -, or give it another name.";
 
     // --- the target and the host ---
     /// The request target is not a path or an http URL.
@@ -243,7 +249,7 @@ impl From<RequestFault> for Refused {
             RequestFault::TargetTooLong => Reason::HeadTooLarge,
             RequestFault::MissingHost => Reason::BadHost,
             RequestFault::DuplicateHost => Reason::AmbiguousRequest,
-            RequestFault::UnsupportedExpectation => Reason::UnsupportedFraming,
+            RequestFault::UnsupportedExpectation => Reason::UnsupportedExpectation,
         };
         explained(reason, &fault)
     }
@@ -253,7 +259,8 @@ fn head_reason(fault: HeadFault) -> Reason {
     match fault {
         HeadFault::TooLarge | HeadFault::TooManyFields => Reason::HeadTooLarge,
         HeadFault::UnsupportedTransferEncoding => Reason::UnsupportedFraming,
-        HeadFault::DuplicateContentLength
+        HeadFault::BadContentLength
+        | HeadFault::DuplicateContentLength
         | HeadFault::DuplicateTransferEncoding
         | HeadFault::LengthAndChunked
         | HeadFault::ChunkedOnHttp10
@@ -268,7 +275,6 @@ fn head_reason(fault: HeadFault) -> Reason {
         | HeadFault::MissingColon
         | HeadFault::FieldName
         | HeadFault::FieldValue
-        | HeadFault::BadContentLength
         | HeadFault::BadConnection => Reason::MalformedRequest,
     }
 }
@@ -334,6 +340,7 @@ mod tests {
                 408 => &["RequestTimeout"],
                 411 => &["MissingContentLength"],
                 413 => &["EntityTooLarge"],
+                417 => &["InvalidRequest"],
                 421 => &["MisdirectedRequest"],
                 431 => &["RequestHeaderTooLarge"],
                 500 => &["InternalError"],

@@ -50,6 +50,8 @@ pub(super) struct Answer<'w> {
     asked_at: Option<Instant>,
     /// How the connection ended while the body was kept back: a socket tells that only once.
     pub(super) ended: Option<BodyEnd>,
+    /// When the last byte came, if a wait for more was given up since.
+    pub(super) quiet_since: Option<Instant>,
     /// The beginning of an error's body, which may say that the signature is the problem.
     heard: Option<Vec<u8>>,
 }
@@ -103,6 +105,7 @@ impl<'w> Answer<'w> {
             head: None,
             asked_at: None,
             ended: None,
+            quiet_since: None,
             heard: None,
         }
     }
@@ -436,7 +439,9 @@ impl<'w> Answer<'w> {
             return Some(end);
         }
         let read = poll_fn(|cx| poll_fill(upstream, &mut self.buffer, cx));
-        match timeout(self.worker.settings.stall_timeout, read).await {
+        let quiet_since = self.quiet_since.take().unwrap_or_else(Instant::now);
+        let late = quiet_since + self.worker.settings.stall_timeout;
+        match timeout_at(late, read).await {
             Ok(Ok(Filled::Bytes)) => None,
             other => Some(cut(other)),
         }

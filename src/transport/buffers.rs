@@ -33,13 +33,18 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    fn with_room(room: usize) -> Self {
+    pub(super) fn with_room(room: usize) -> Self {
         Self { room: vec![0; room], start: 0, end: 0, granted: 0 }
     }
 
     /// What arrived and was not consumed.
     pub(super) fn unread(&self) -> &[u8] {
         self.room.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The same, to be decrypted in place.
+    pub(super) fn unread_mut(&mut self) -> &mut [u8] {
+        self.room.get_mut(self.start..self.end).unwrap_or_default()
     }
 
     /// Where the next bytes go; empty when the buffer is full.
@@ -80,6 +85,11 @@ impl Buffer {
 
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
+    }
+
+    /// Whether making room would move nothing.
+    pub(super) fn is_at_front(&self) -> bool {
+        self.start == 0
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -1,6 +1,12 @@
 //! One client connection: request after request, in order, until one side has enough.
 
-use std::{future::poll_fn, mem, task::Poll, time::Duration};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    mem,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout};
 
@@ -18,53 +24,117 @@ use super::{
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_QUIET: Duration = Duration::from_secs(2);
 
+/// Of the connections of a thread that wait for their next request, how many keep the room of the
+/// last one for it.
+const ROOMS_KEPT: usize = 256;
+
 /// Serves one connection to its end. Cancel-safe between requests; dropping it during one closes
 /// both connections of that request.
-pub(super) async fn serve(worker: &Worker, mut client: Stream, slot: &Slot) {
-    let mut inbox = Buffer::default();
+///
+/// A connection that rests holds neither a buffer nor the room a request needs. That room is one
+/// allocation for all requests between two rests, not one for each.
+pub(super) async fn serve(worker: &Worker, client: &mut Stream, slot: &Slot) {
     let mut requests_left = match worker.settings.requests_per_connection {
         0 => u64::MAX,
         n => n,
     };
+    slot.idle();
     loop {
-        slot.idle();
-        if inbox.is_empty() {
-            worker.buffers.give(mem::take(&mut inbox));
-            match first_bytes(worker, &mut client).await {
-                Some(bytes) => inbox = bytes,
-                None => return,
-            }
+        let Some(inbox) = first_bytes(worker, client).await else { return };
+        let run = requests(worker, client, slot, inbox, &mut requests_left);
+        match Box::pin(run).await {
+            Ended::Rests => {}
+            Ended::Lingers => return Box::pin(linger(worker, client)).await,
+            Ended::Gone => return,
         }
+    }
+}
+
+/// How a run of requests ended.
+enum Ended {
+    /// Nothing came for a while.
+    Rests,
+    /// An answer was written that must be read before the close.
+    Lingers,
+    Gone,
+}
+
+/// Carries out one request after the other until the client rests.
+async fn requests(
+    worker: &Worker,
+    client: &mut Stream,
+    slot: &Slot,
+    mut inbox: Buffer,
+    requests_left: &mut u64,
+) -> Ended {
+    loop {
         slot.busy();
-        requests_left = requests_left.saturating_sub(1);
-        let last = requests_left == 0;
+        *requests_left = requests_left.saturating_sub(1);
+        let last = *requests_left == 0;
         if last {
             worker.meter.client_limited(ClientLimit::Retired);
         }
-        // Boxed, so that an idle connection does not carry the room a request needs.
-        match Box::pin(exchange::run(worker, &mut client, inbox, last)).await {
+        match exchange::run(worker, client, inbox, last).await {
             After::Keep(rest) => inbox = rest,
-            After::Close => return linger(worker, &mut client).await,
-            After::Drop => return,
+            After::Close => return Ended::Lingers,
+            After::Drop => return Ended::Gone,
         }
-        if worker.draining.is_cancelled() && inbox.is_empty() {
-            return linger(worker, &mut client).await;
+        if !inbox.is_empty() {
+            continue;
         }
+        worker.buffers.give(mem::take(&mut inbox));
+        if worker.draining.is_cancelled() {
+            return Ended::Lingers;
+        }
+        slot.idle();
+        let Some(_kept) = KeptRoom::take(&worker.kept_rooms) else { return Ended::Rests };
+        let next = poll_fn(|cx| match poll_first_bytes(worker, client, cx) {
+            Poll::Ready(bytes) => Poll::Ready(Some(bytes)),
+            Poll::Pending => slot.poll_rest(cx).map(|()| None),
+        });
+        match next.await {
+            Some(Some(bytes)) => inbox = bytes,
+            Some(None) => return Ended::Gone,
+            None => return Ended::Rests,
+        }
+    }
+}
+
+/// Counted among those that keep their room while they wait; many clients at once keep none.
+struct KeptRoom<'w>(&'w Cell<usize>);
+
+impl<'w> KeptRoom<'w> {
+    fn take(kept: &'w Cell<usize>) -> Option<Self> {
+        (kept.get() < ROOMS_KEPT).then(|| {
+            kept.set(kept.get() + 1);
+            Self(kept)
+        })
+    }
+}
+
+impl Drop for KeptRoom<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
 /// Waits for a request without holding a buffer.
 async fn first_bytes(worker: &Worker, client: &mut Stream) -> Option<Buffer> {
-    poll_fn(|cx| {
-        let mut buffer = worker.buffers.small();
-        let polled = poll_fill(client, &mut buffer, cx);
-        if let Poll::Ready(Ok(Filled::Bytes)) = polled {
-            return Poll::Ready(Some(buffer));
-        }
-        worker.buffers.give(buffer);
-        polled.map(|_| None)
-    })
-    .await
+    poll_fn(|cx| poll_first_bytes(worker, client, cx)).await
+}
+
+fn poll_first_bytes(
+    worker: &Worker,
+    client: &mut Stream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Buffer>> {
+    let mut buffer = worker.buffers.small();
+    let polled = poll_fill(client, &mut buffer, cx);
+    if let Poll::Ready(Ok(Filled::Bytes)) = polled {
+        return Poll::Ready(Some(buffer));
+    }
+    worker.buffers.give(buffer);
+    polled.map(|_| None)
 }
 
 /// Says that nothing more comes, then reads and forgets until the client closes too.
@@ -79,4 +149,22 @@ async fn linger(worker: &Worker, client: &mut Stream) {
         }
     }
     worker.buffers.give(unwanted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_output<F>(
+        _: impl FnOnce(&'static Worker, &'static mut Stream, &'static Slot) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand of them wait most of the time.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size_of_output(serve);
+        assert!(size <= 260, "{size} bytes");
+    }
 }

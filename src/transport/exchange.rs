@@ -49,7 +49,8 @@ pub(super) async fn run(
         Ok(None) => return After::Drop,
         Err(refused) => {
             let mut record = Record::start(&worker.meter, worker.settings.access_log);
-            return refuse(worker, client, &mut record, &refused, ClientSide::unknown(), b"").await;
+            let side = ClientSide::unknown(inbox.unread());
+            return refuse(worker, client, &mut record, &refused, side, b"").await;
         }
     };
     let mut exchange = Exchange {
@@ -154,7 +155,8 @@ impl<'w> Exchange<'w> {
                     return Err(self.refuse(&refused, side, false).await);
                 }
                 Err(Halt::Broken(refused)) => {
-                    return Err(self.refuse(&refused, ClientSide::unknown(), true).await);
+                    let side = ClientSide::unknown(self.inbox.unread());
+                    return Err(self.refuse(&refused, side, true).await);
                 }
             }
         }
@@ -237,7 +239,7 @@ impl<'w> Exchange<'w> {
                         continue;
                     }
                     self.worker.meter.upstream_error(failed.kind);
-                    return self.refuse(&failed.refused, side, !failed.unsent).await;
+                    return self.refuse(&failed.refused, side, self.body_begun).await;
                 }
             }
         }

@@ -39,7 +39,8 @@ impl Answer<'_> {
         client: &mut Stream,
         inbox: &mut Buffer,
     ) -> Result<Vec<u8>, ClientGone> {
-        let late = Instant::now() + self.worker.settings.stall_timeout;
+        let mut quiet_since = Instant::now();
+        let late = quiet_since + self.worker.settings.stall_timeout;
         loop {
             let beginning = self.beginning();
             let judgeable = beginning.whole || beginning.data.len() >= proxy::ERROR_BYTES;
@@ -47,9 +48,15 @@ impl Answer<'_> {
                 return Ok(beginning.data);
             }
             let end = match self.more(upstream, client, inbox, late).await {
-                More::Bytes => continue,
+                More::Bytes => {
+                    quiet_since = Instant::now();
+                    continue;
+                }
                 More::ClientGone => return Err(ClientGone),
-                More::Late => None,
+                More::Late => {
+                    self.quiet_since = Some(quiet_since);
+                    None
+                }
                 More::Closed => Some(BodyEnd::Cut(UpstreamErrorKind::Truncated)),
                 More::Reset => Some(BodyEnd::Cut(UpstreamErrorKind::Reset)),
             };

@@ -3,10 +3,18 @@
 //!
 //! Compiled only for tests and with the feature `in-memory`.
 
+mod checker;
 mod dial;
+mod house;
+mod line;
 mod socket;
 mod whims;
+mod wire;
 
+pub(super) use checker::check_sent;
 pub(super) use dial::{Call, Dialer};
+pub(super) use house::{House, HouseSettings, serve};
+pub(super) use line::Line;
 pub(super) use socket::{Socket, pair};
 pub(super) use whims::Whims;
+pub(super) use wire::{BodyReader, Ends, Flaw, Head};

@@ -20,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    loopback,
     places::Places,
     worker::{Arrived, ArrivedStream, Place},
 };
@@ -27,9 +28,10 @@ use super::{
 /// A failed accept (descriptors used up, usually) is not retried sooner.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// What the kernel may hold of an answer that was not sent to the client yet.
+/// What the kernel may hold of an answer that was not sent to the client yet. Less costs CPU on fast
+/// transfers (`docs/decisions/0007-slow-clients.md`).
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT_MOST: u32 = 128 * 1024;
+const UNSENT_MOST: u32 = 1024 * 1024;
 
 /// After the shutdown began: what the kernel took for us before that is still heard.
 const LAST_LOOK: Duration = Duration::from_millis(50);
@@ -160,6 +162,9 @@ fn unbound(connection: Connection) -> io::Result<ArrivedStream> {
     match connection {
         Connection::Tcp(tcp) => {
             show_slow_reading(&tcp);
+            if let Ok(peer) = tcp.peer_addr() {
+                loopback::spare_pacing(&tcp, peer);
+            }
             tcp.into_std().map(ArrivedStream::Tcp)
         }
         Connection::Unix(unix) => unix.into_std().map(ArrivedStream::Unix),
@@ -168,7 +173,7 @@ fn unbound(connection: Connection) -> io::Result<ArrivedStream> {
 
 /// Lets the kernel hold little that is not sent yet. Left alone it takes megabytes from us at once
 /// and asks for more when a third of them is sent: a client that reads all the time, but slowly,
-/// would look as if it did not read at all, and each would pin megabytes of kernel memory.
+/// would look as if it did not read at all, and one that does not would pin all of them.
 fn show_slow_reading(tcp: &tokio::net::TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     // Failing leaves the kernel's own measure.

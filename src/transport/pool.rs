@@ -72,7 +72,7 @@ impl Pool {
         });
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.idle.borrow().values().map(Vec::len).sum()
     }
 }

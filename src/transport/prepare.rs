@@ -134,11 +134,13 @@ fn client_side(head: &RequestHead<'_, '_>) -> ClientSide {
 }
 
 impl ClientSide {
-    /// For a head that could not be read: the answer must suit any client.
-    pub(super) fn unknown() -> Self {
+    /// For a head that could not be read, or not to its end: the answer must suit any client, and
+    /// one that says HEAD takes a body for the next answer.
+    pub(super) fn unknown(head: &[u8]) -> Self {
+        let to_head = head.starts_with(b"HEAD ");
         Self {
             body: Body::None,
-            answered: Answered { version: Version::Http11, keep_alive: false, to_head: false },
+            answered: Answered { version: Version::Http11, keep_alive: false, to_head },
             expects_continue: false,
         }
     }

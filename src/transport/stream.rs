@@ -12,13 +12,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::client::TlsStream;
 
 #[cfg(any(test, feature = "in-memory"))]
 use super::in_memory::Socket;
 use super::{
     buffers::Buffer,
     pace::{Pace, TooSlow},
+    tls::TlsSocket,
 };
 
 /// A connection in either direction. One type, so that both share every helper below.
@@ -26,7 +26,7 @@ use super::{
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsSocket>),
     #[cfg(any(test, feature = "in-memory"))]
     Memory(Socket),
 }
@@ -55,7 +55,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut into),
             Self::Unix(s) => Pin::new(s).poll_read(cx, &mut into),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, &mut into),
+            Self::Tls(s) => return s.poll_read(cx, into.initialize_unfilled()),
             #[cfg(any(test, feature = "in-memory"))]
             Self::Memory(s) => return s.poll_read(cx, into.initialize_unfilled()),
         };
@@ -72,7 +72,7 @@ impl Stream {
             return match self {
                 Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
                 Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
-                Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, whole),
+                Self::Tls(s) => s.poll_write(cx, parts),
                 #[cfg(any(test, feature = "in-memory"))]
                 Self::Memory(s) => s.poll_write(cx, parts),
             };
@@ -80,7 +80,7 @@ impl Stream {
         match self {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_write_vectored(cx, parts),
+            Self::Tls(s) => s.poll_write(cx, parts),
             #[cfg(any(test, feature = "in-memory"))]
             Self::Memory(s) => s.poll_write(cx, parts),
         }
@@ -90,7 +90,7 @@ impl Stream {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            Self::Tls(s) => s.poll_flush(cx),
             #[cfg(any(test, feature = "in-memory"))]
             Self::Memory(_) => Poll::Ready(Ok(())),
         }
@@ -100,7 +100,7 @@ impl Stream {
         match self {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            Self::Tls(s) => s.poll_shutdown(cx),
             #[cfg(any(test, feature = "in-memory"))]
             Self::Memory(s) => {
                 s.shut_down();

@@ -239,6 +239,7 @@ impl Seed {
             composer: RefCell::new(Composer::default()),
             buffers: Buffers::new(self.budget),
             pipes: Pipes::new(settings.splice),
+            kept_rooms: Cell::default(),
             pool: Pool::new(
                 settings.pool_idle_per_thread,
                 settings.pool_idle_timeout,
@@ -246,6 +247,8 @@ impl Seed {
             ),
             connector: Connector {
                 tls: self.tls,
+                rooms: Rc::default(),
+                meter: Arc::clone(&self.meter),
                 patience: settings.connect_timeout,
                 #[cfg(any(test, feature = "in-memory"))]
                 memory: None,

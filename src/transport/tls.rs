@@ -1,4 +1,10 @@
-//! TLS towards upstream: which roots are trusted and what is offered.
+//! TLS towards upstream: which roots are trusted and what is offered; the socket that speaks it.
+
+mod rooms;
+mod session;
+mod socket;
+#[cfg(test)]
+mod socket_tests;
 
 use std::{io, path::Path, sync::Arc};
 
@@ -6,6 +12,9 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+
+pub(super) use rooms::Rooms;
+pub(super) use socket::TlsSocket;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]

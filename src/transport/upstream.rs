@@ -1,22 +1,25 @@
 //! Opening a connection to upstream within its deadlines.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::TlsConnector;
 
 use crate::{
-    metrics::UpstreamErrorKind,
+    metrics::{Meter, TlsHandshake, UpstreamErrorKind},
     proxy::{Origin, Reason, Refused, Scheme},
 };
 
 #[cfg(any(test, feature = "in-memory"))]
 use super::in_memory::Dialer;
-use super::{stream::Stream, tls};
+use super::{
+    loopback,
+    stream::Stream,
+    tls::{self, Rooms, TlsSocket},
+};
 
 /// Why there is no connection, for the client and for the metric.
 #[derive(Debug)]
@@ -28,7 +31,9 @@ pub(super) struct ConnectFailure {
 /// Opens connections; shared by the requests of a thread.
 pub(super) struct Connector {
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) rooms: Rc<Rooms>,
     pub(super) patience: Duration,
+    pub(super) meter: Arc<Meter>,
     /// Dials in memory instead.
     #[cfg(any(test, feature = "in-memory"))]
     pub(super) memory: Option<Dialer>,
@@ -96,7 +101,10 @@ impl Connector {
             let left = deadline.saturating_duration_since(Instant::now());
             let others = u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout(left / others, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Ok(tcp)) => {
+                    loopback::spare_pacing(&tcp, *address);
+                    return Ok(tcp);
+                }
                 Ok(Err(problem)) => last = problem,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
@@ -129,7 +137,7 @@ impl Connector {
         };
         let name = ServerName::try_from(origin.server_name.trim_matches(['[', ']']).to_owned())
             .map_err(|bad| tls_failure(bad.to_string()))?;
-        let handshake = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
+        let handshake = TlsSocket::connect(Arc::clone(config), name, tcp, Rc::clone(&self.rooms));
         match timeout(self.patience, handshake).await {
             Err(_) => Err(failure(
                 Reason::UpstreamConnectTimeout,
@@ -140,7 +148,14 @@ impl Connector {
                 ),
             )),
             Ok(Err(problem)) => Err(tls_failure(tls::describe(&problem))),
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Ok(socket)) => {
+                self.meter.tls_handshake(if socket.is_resumed() {
+                    TlsHandshake::Resumed
+                } else {
+                    TlsHandshake::Full
+                });
+                Ok(Stream::Tls(Box::new(socket)))
+            }
         }
     }
 }

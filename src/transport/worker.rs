@@ -2,12 +2,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     pub(super) composer: RefCell<Composer>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
+    /// See `connection`: those that wait with the room of a request.
+    pub(super) kept_rooms: Cell<usize>,
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) places: Arc<Places>,
@@ -102,8 +105,12 @@ impl Drop for Place {
 }
 
 /// What the thread knows of one connection: enough to end it from outside while it idles.
+#[derive(Default)]
 pub(super) struct Slot {
     idle_since: Cell<Option<Instant>>,
+    /// Told to give back what a rest does not need.
+    told_to_rest: Cell<bool>,
+    task: RefCell<Option<Waker>>,
 }
 
 impl Slot {
@@ -115,6 +122,26 @@ impl Slot {
     /// A request is under way.
     pub(super) fn busy(&self) {
         self.idle_since.set(None);
+        self.told_to_rest.set(false);
+    }
+
+    /// Ready once the connection has idled for a while.
+    pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.told_to_rest.get() {
+            return Poll::Ready(());
+        }
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *task = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn tell_to_rest(&self) {
+        if let Some(task) = self.task.borrow_mut().take() {
+            self.told_to_rest.set(true);
+            task.wake();
+        }
     }
 
     fn idles_longer_than(&self, span: Duration) -> bool {
@@ -122,7 +149,7 @@ impl Slot {
     }
 }
 
-type Connections = Rc<RefCell<HashMap<u64, (Rc<Slot>, AbortHandle)>>>;
+type Connections = Rc<RefCell<BTreeMap<u64, (Rc<Slot>, AbortHandle)>>>;
 
 /// Serves what arrives until the inbox is closed and every connection has ended.
 pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Arrived>) {
@@ -132,17 +159,19 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
         SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)),
     );
     loop {
+        // In a fixed order, so that a simulated run can be repeated.
         tokio::select! {
-            arrived = inbox.recv() => {
-                let Some(arrived) = arrived else { break };
-                next_number += 1;
-                accept(&worker, &connections, next_number, arrived);
-            }
+            biased;
             _ = sweep.tick() => {
                 sweep_idle(&worker, &connections, worker.settings.client_idle_timeout);
                 if worker.places.are_wanted() {
                     make_room(&worker, &connections);
                 }
+            }
+            arrived = inbox.recv() => {
+                let Some(arrived) = arrived else { break };
+                next_number += 1;
+                accept(&worker, &connections, next_number, arrived);
             }
         }
     }
@@ -155,7 +184,7 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
 fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: Arrived) {
     let Ok(stream) = arrived.stream.and_then(register) else { return };
     // Busy until it waits for its first byte: what a client sent along is heard in any case.
-    let slot = Rc::new(Slot { idle_since: Cell::new(None) });
+    let slot = Rc::new(Slot::default());
     let guard = ConnectionGuard {
         number,
         connections: Rc::clone(connections),
@@ -164,10 +193,11 @@ fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: 
     };
     worker.meter.connection_opened();
     let task = {
-        let (worker, slot) = (Rc::clone(worker), Rc::clone(&slot));
+        let (worker, slot, mut stream) = (Rc::clone(worker), Rc::clone(&slot), stream);
+        // Lent, not given, and the guard used where it is: what moves on has room twice in a task.
         tokio::task::spawn_local(async move {
-            let _guard = guard;
-            connection::serve(&worker, stream, &slot).await;
+            connection::serve(&worker, &mut stream, &slot).await;
+            drop((stream, guard));
         })
     };
     connections.borrow_mut().insert(number, (slot, task.abort_handle()));
@@ -193,9 +223,15 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     for task in overdue {
         task.abort();
     }
+    for (slot, _) in connections.borrow().values() {
+        if slot.idles_longer_than(SWEEP) {
+            slot.tell_to_rest();
+        }
+    }
     worker.pool.sweep();
     if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
         worker.buffers.shrink();
+        worker.connector.rooms.shrink();
         worker.pipes.shrink();
     }
 }

@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) addresses: Vec<ListenAddress>,
-    upstream: TcpListener,
+    pub(crate) upstream: TcpListener,
     pub(crate) writer: Option<KeyWriter>,
     /// Of the second key set, which has no key yet.
     pub(crate) second: KeyWriter,

@@ -6,7 +6,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::house::{House, PATIENCE, Plan, Wire, background, reason, status};
@@ -91,9 +91,9 @@ async fn a_body_that_drips_in_is_waited_for_when_no_rate_is_asked() {
 }
 
 /// A client with little room of its own, so that what it does not read stays with the proxy.
-async fn narrow_client(house: &House) -> Wire {
+async fn narrow_client(house: &House, room: u32) -> Wire {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(room).unwrap();
     Wire::new(timeout(PATIENCE, socket.connect(house.address)).await.unwrap().unwrap())
 }
 
@@ -109,7 +109,7 @@ async fn answer_largely(mut upstream: Wire) {
 #[tokio::test]
 async fn a_client_that_reads_at_a_crawl_is_reset() {
     let house = strict().open().await;
-    let mut client = narrow_client(&house).await;
+    let mut client = narrow_client(&house, 4096).await;
     client.write(GET).await;
     let upstream = background(answer_largely(house.upstream().await));
     let crawl = async {
@@ -133,16 +133,17 @@ async fn a_client_that_reads_at_a_crawl_is_reset() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_reads_is_waited_for() {
     let mut plan = strict();
-    plan.transport.stall_timeout = Duration::from_secs(1);
+    plan.transport.stall_timeout = Duration::from_secs(2);
     let house = plan.open().await;
-    let mut client = narrow_client(&house).await;
+    let mut client = narrow_client(&house, 64 * 1024).await;
     client.write(GET).await;
     let upstream = background(answer_largely(house.upstream().await));
     client.head().await;
-    // The kernel alone would keep silent for a megabyte and more: longer than the patience.
-    let mut read = 0;
+    // 500 KB/s. The kernel alone would keep silent for 1.4 MB: longer than the patience.
+    let (began_at, mut read) = (Instant::now(), 0);
     while read < 2_500_000 {
-        read += client.exactly(7_000).await.len();
+        let due = (began_at.elapsed().as_secs_f64() * 500_000.0) as usize;
+        read += client.exactly(due.saturating_sub(read)).await.len();
         sleep(Duration::from_millis(10)).await;
     }
     client.exactly(LARGE - read).await;
@@ -176,7 +177,7 @@ async fn slow_clients_of_every_kind_hold_up_nobody_and_are_ended() {
         bodies.push(background(drip(body, b"x")));
         upstreams.push(background(async move { drop(upstream.rest().await) }));
 
-        let mut reader = narrow_client(&house).await;
+        let mut reader = narrow_client(&house, 4096).await;
         reader.write(GET).await;
         upstreams.push(background(answer_largely(house.upstream().await)));
         readers.push(reader);

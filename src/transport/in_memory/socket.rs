@@ -109,7 +109,7 @@ impl Socket {
             self.incoming.end(End::Reset);
             return Poll::Ready(Ok(wanted));
         }
-        let free = pipe.room - pipe.bytes.len();
+        let free = pipe.room.saturating_sub(pipe.bytes.len());
         if free == 0 {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -127,6 +127,15 @@ impl Socket {
         }
         wake(&mut pipe.reader);
         Poll::Ready(Ok(n))
+    }
+
+    /// Puts `bytes` on the way at once, however little room there is.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let mut pipe = self.outgoing.lock();
+        if pipe.end == End::Open && !pipe.deserted {
+            pipe.bytes.extend(bytes);
+            wake(&mut pipe.reader);
+        }
     }
 
     /// Says that nothing more comes from this end.

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""What slow clients cost the others: slowhttptest in its four modes against the proxy.
+
+    python3 benches/slow/run.py [--rounds 3] [--seconds 5] [--connections 1000]
+
+Starts the embedded COS and the proxy before it (release build, defaults, one data thread), keeps
+ordinary clients at a fixed rate, and measures their latency in calm and under each attack, in turn,
+calm anew before each. Latency counts from the instant a request was due, so a stall cannot hide.
+Prints a Markdown table of medians; exits with 1 if a p99 is more than twice that of calm, or an
+attack was none. slowhttptest comes by apt where this is root.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benches/compare"))
+from run import conditions_of_host, free_port, load, pinned, spread, wait_for_port  # noqa: E402
+
+BAR = 2.0
+# Requests of the ordinary clients: connections, and requests per second of all of them.
+OTHERS, RATE = 32, 1000
+# The attackers are all there, and what was sent to them at once is sent: within this time.
+GATHER_S = 30.0
+# An object larger than what the kernel holds for a reader.
+LARGE = 8 << 20
+
+MODES = {
+    "slow headers": ["-H", "-t", "GET", "-x", "24", "-i", "5"],
+    "slow body": ["-B", "-t", "PUT", "-s", "1000000", "-x", "10", "-i", "5"],
+    "slow read": ["-X", "-t", "GET", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"],
+    "range": ["-R", "-t", "GET", "-a", "10", "-b", "3000"],
+}
+TARGETS = {"slow body": "/slow", "slow read": "/large"}
+
+
+def need_slowhttptest():
+    if not shutil.which("slowhttptest") and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "slowhttptest"], check=True, stdout=sys.stderr)
+    if not shutil.which("slowhttptest"):
+        raise SystemExit("slowhttptest not found: install it (Debian: apt install slowhttptest) and run again")
+
+
+class Stand:
+    """The embedded COS, the proxy before it, and two objects."""
+
+    def __init__(self, binary, folder):
+        self.cos = subprocess.Popen(
+            pinned(0, [str(binary), "demo", "--stand-in", "--key-life", "1h"]), stdout=subprocess.PIPE, text=True
+        )
+        said = json.loads(self.cos.stdout.readline())
+        self.port, self.telemetry = free_port(), free_port()
+        config = folder / "config.toml"
+        config.write_text(f"""
+[listen]
+address = ["127.0.0.1:{self.port}"]
+threads = 1
+[telemetry]
+address = "127.0.0.1:{self.telemetry}"
+[control]
+address = "unix:{folder}/control.sock"
+[upstream]
+bucket = "{said['bucket']}"
+region = "{said['region']}"
+endpoint = "http://{{bucket}}.cos.{{region}}.myqcloud.com"
+connect_to = "{said['cos']}"
+[keys.default]
+source = "federation-token"
+endpoint = "{said['sts']}"
+""")
+        environment = {"TENCENTCLOUD_SECRET_ID": said["secret_id"], "TENCENTCLOUD_SECRET_KEY": said["secret_key"]}
+        log = open(folder / "proxy.log", "wb")
+        self.proxy = subprocess.Popen(
+            pinned(1, [str(binary), "run", "--config", str(config)]), stdout=log, stderr=log, env={**os.environ, **environment}
+        )
+        wait_for_port(self.port, self.proxy, time.monotonic())
+        for name, size in (("1k", 1024), ("large", LARGE)):
+            put = urllib.request.Request(f"http://127.0.0.1:{self.port}/{name}", data=b"x" * size, method="PUT")
+            urllib.request.urlopen(put, timeout=30).close()
+
+    def series(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.telemetry}/metrics", timeout=10) as page:
+            for line in page.read().decode().splitlines():
+                if line.startswith(f"cos_auth_proxy_{name} "):
+                    return int(float(line.split()[-1]))
+        raise SystemExit(f"no series {name}")
+
+    def stop(self):
+        for process in (self.proxy, self.cos):
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+
+
+def measure(tools, stand, seconds):
+    process = load(tools, stand.port, "GET", "/1k", 0, OTHERS, seconds, RATE)
+    result = json.loads(process.stdout.readlines()[-1])
+    if process.wait(60) or result["errors"] or not result["requests"]:
+        raise SystemExit(f"ordinary clients failed: {result}")
+    return result["p50_us"], result["p99_us"]
+
+
+def attack(stand, mode, connections, seconds):
+    """Runs until it is killed; what it prints is of no interest."""
+    url = f"http://127.0.0.1:{stand.port}{TARGETS.get(mode, '/1k')}"
+    words = ["-c", connections, "-r", connections, "-l", int(seconds + 60), "-u", url, *MODES[mode]]
+    command = pinned(0, ["nice", "-n", "19", "slowhttptest", *map(str, words)])
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def gather(stand, wanted):
+    """Until all attackers were accepted and the burst of their first answers is over."""
+    late, bytes_before = time.monotonic() + GATHER_S, -1
+    while True:
+        time.sleep(1)
+        bytes_now = stand.series("response_body_bytes_total")
+        if stand.series("client_connections_accepted_total") >= wanted and bytes_now - bytes_before < 1 << 20:
+            return
+        if time.monotonic() > late:
+            raise SystemExit("the attackers do not gather")
+        bytes_before = bytes_now
+
+
+def settle(stand):
+    """Until the last attack is gone from the proxy."""
+    late = time.monotonic() + 20
+    while stand.series("client_connections") > 2:
+        if time.monotonic() > late:
+            raise SystemExit(f"{stand.series('client_connections')} connections are still held")
+        time.sleep(0.1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--binary", type=pathlib.Path, help="a release build made before, with its examples beside it")
+    options = parser.parse_args()
+    need_slowhttptest()
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    if not options.binary:
+        build = ["cargo", "build", "--release", "--bin", "cos-auth-proxy", "--example", "compare-load"]
+        subprocess.run(build, cwd=ROOT, check=True)
+    binary = options.binary or target / "cos-auth-proxy"
+    calm, under, held = {m: [] for m in MODES}, {m: [] for m in MODES}, {m: [] for m in MODES}
+    with tempfile.TemporaryDirectory() as folder:
+        stand = Stand(binary.resolve(), pathlib.Path(folder))
+        try:
+            for number in range(options.rounds):
+                for mode in MODES if number % 2 == 0 else list(MODES)[::-1]:
+                    calm[mode].append(measure(target / "examples", stand, options.seconds))
+                    accepted = stand.series("client_connections_accepted_total")
+                    attackers = attack(stand, mode, options.connections, options.seconds)
+                    try:
+                        gather(stand, accepted + options.connections)
+                        held[mode].append((stand.series("client_connections"), stand.series("client_connections_accepted_total") - accepted))
+                        under[mode].append(measure(target / "examples", stand, options.seconds))
+                    finally:
+                        attackers.kill()
+                        attackers.wait(10)
+                    settle(stand)
+                    print(f"round {number + 1}/{options.rounds} {mode:13} calm {calm[mode][-1]} under {under[mode][-1]} µs, held {held[mode][-1]}", file=sys.stderr)
+        finally:
+            stand.stop()
+    sys.exit(report(calm, under, held, options))
+
+
+def report(calm, under, held, options):
+    print(
+        f"{conditions_of_host()} Ordinary clients: GET 1 KiB at {RATE} requests/s on {OTHERS} connections. Attackers: {options.connections} connections of slowhttptest. "
+        f"The proxy on one core, all else on the other. {options.rounds} rounds of {options.seconds:g} s, calm before each attack; measured once the attackers are all there. Medians [min–max].\n"
+    )
+    print("| attack | connections held (accepted) | p50 calm → under (µs) | p99 calm (µs) | p99 under (µs) | ratio of p99 | bar |")
+    print("|---|---|---|---|---|---|---|")
+    failed = 0
+    for mode in MODES:
+        p50, p99 = ([[v[i] for v in each[mode]] for each in (calm, under)] for i in (0, 1))
+        ratio = statistics.median(p99[1]) / statistics.median(p99[0])
+        open_now, came = (statistics.median(v[i] for v in held[mode]) for i in (0, 1))
+        met = ratio <= BAR and came >= options.connections * 0.9
+        failed += not met
+        halves = " → ".join(f"{statistics.median(each):.0f}" for each in p50)
+        print(f"| {mode} | {open_now:.0f} ({came:.0f}) | {halves} | {spread(p99[0], 0)} | {spread(p99[1], 0)} | {ratio:.2f} | ≤ {BAR:.2f}: {'met' if met else 'missed'} |")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    main()
