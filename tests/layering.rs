@@ -306,10 +306,23 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Files declared as `#[cfg(test)] mod …_tests;`, by the house's naming.
+/// Files declared as `#[cfg(test)] mod …_tests;`, by the house's naming, and those that only tests
+/// and fuzzers compile.
 fn is_test_file(name: &str) -> bool {
     let stem = name.trim_end_matches(".rs");
-    stem.ends_with("_tests") || stem.ends_with("/tests") || name.contains("/tests/")
+    stem.ends_with("_tests")
+        || stem.ends_with("/tests")
+        || name.contains("/tests/")
+        || name.contains("_tests/")
+        || name.starts_with("transport/in_memory")
+}
+
+#[test]
+fn connections_in_memory_are_compiled_for_tests_and_fuzzers_alone() {
+    let face = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/transport.rs");
+    let face = fs::read_to_string(face).unwrap();
+    let declared = "#[cfg(any(test, feature = \"in-memory\"))]\npub mod in_memory;\n";
+    assert!(face.contains(declared), "its imports are not judged");
 }
 
 /// Writes a line for everything in `text` that `file` (its path below `src/`) may not have.

@@ -5,11 +5,18 @@
 
 mod checker;
 mod dial;
+mod feed;
+#[cfg(test)]
+mod feed_tests;
 mod house;
 mod line;
+mod report;
 mod socket;
 mod whims;
 mod wire;
+
+pub use feed::{Upstream, feed};
+pub use report::Report;
 
 pub(super) use checker::check_sent;
 pub(super) use dial::{Call, Dialer};

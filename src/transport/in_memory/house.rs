@@ -14,11 +14,13 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+use crate::metrics::Registry;
 use crate::{
     clock::{Clock, Timestamp},
     credential::{Credential, KeyWriter, channel},
     http1::Limits,
-    metrics::{Labels, Meters, Registry},
+    metrics::{Labels, Meters},
     proxy::{Composer, Gate, Method, Operation, ProxySettings, Reason},
     secret::{BadSecret, SecretId, SecretKey, SessionToken},
     transport::{
@@ -39,8 +41,12 @@ const EPOCH: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 pub(in crate::transport) struct House {
     pub(in crate::transport) worker: Rc<Worker>,
-    pub(in crate::transport) registry: Registry,
+    #[cfg(test)]
+    registry: Registry,
+    /// Keeps the key there.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests renew it"))]
     keys: KeyWriter,
+    #[cfg(test)]
     renewed: u32,
     door: Option<Door>,
     load: Arc<AtomicUsize>,
@@ -102,8 +108,12 @@ impl House {
         let HouseSettings { transport, budget } = settings;
         let clock = Clock::following_tokio(EPOCH);
         let meters = meters();
-        let mut registry = Registry::default();
-        registry.room().register_collector(Box::new(Arc::clone(&meters)));
+        #[cfg(test)]
+        let registry = {
+            let mut registry = Registry::default();
+            registry.room().register_collector(Box::new(Arc::clone(&meters)));
+            registry
+        };
         let (keys, reader) = channel();
         keys.publish(key(&clock, "AKIDinmemoryinmemoryinmemory")?);
         let gate = Gate::new(&ProxySettings {
@@ -146,8 +156,10 @@ impl House {
         let places = Arc::clone(&worker.places);
         let house = Self {
             worker: Rc::new(worker),
+            #[cfg(test)]
             registry,
             keys,
+            #[cfg(test)]
             renewed: 0,
             door: Some(Door { inbox, load: Arc::clone(&load), places }),
             load,
@@ -161,11 +173,13 @@ impl House {
     }
 
     /// No further client gets in.
+    #[cfg(test)]
     pub(in crate::transport) fn close(&mut self) {
         self.door = None;
     }
 
     /// The next key comes.
+    #[cfg(test)]
     pub(in crate::transport) fn renew_key(&mut self) {
         self.renewed += 1;
         let id = format!("AKIDinmemory{:016}", self.renewed);
@@ -175,11 +189,13 @@ impl House {
     }
 
     /// How many client connections are open.
+    #[cfg(test)]
     pub(in crate::transport) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
     }
 
     /// The value of a series, given without its prefix; 0 if it is not there.
+    #[cfg(test)]
     pub(in crate::transport) fn series(&self, name: &str) -> i64 {
         let text = self.registry.encode();
         let name = format!("cos_auth_proxy_{name} ");

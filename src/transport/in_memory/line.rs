@@ -39,6 +39,7 @@ impl Line {
     }
 
     /// Puts `bytes` on the way at once, however little room there is.
+    #[cfg(test)]
     pub(in crate::transport) fn push(&self, bytes: &[u8]) {
         self.0.borrow_mut().push(bytes);
     }
@@ -49,6 +50,7 @@ impl Line {
     }
 
     /// Goes with a reset, whatever is unread.
+    #[cfg(test)]
     pub(in crate::transport) fn reset(self) {
         self.0.borrow_mut().reset_on_close(true);
     }

@@ -130,6 +130,7 @@ impl Socket {
     }
 
     /// Puts `bytes` on the way at once, however little room there is.
+    #[cfg(test)]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let mut pipe = self.outgoing.lock();
         if pipe.end == End::Open && !pipe.deserted {
