@@ -478,9 +478,9 @@ fn cut(read: Result<io::Result<Filled>, Elapsed>) -> BodyEnd {
 }
 
 async fn bring(bytes: impl Sending, client: &mut Stream, pace: &mut Pace) -> Result<(), BodyEnd> {
-    write_out(bytes, client, pace).await.map_err(|failure| match failure.kind() {
-        io::ErrorKind::TimedOut => BodyEnd::TooSlow,
-        _ => BodyEnd::ClientGone,
+    write_out(bytes, client, pace).await.map_err(|failure| {
+        let too_slow = failure.kind() == io::ErrorKind::TimedOut;
+        if too_slow { BodyEnd::TooSlow } else { BodyEnd::ClientGone }
     })
 }
 
