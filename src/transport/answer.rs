@@ -25,7 +25,7 @@ use super::{
     framing::{Framing, next_piece},
     pace::Pace,
     record::Record,
-    stream::{Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
+    stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
     worker::Worker,
 };
 
@@ -33,9 +33,6 @@ use super::{
 const LIMITS: Limits = Limits { head_bytes: 64 * 1024, fields: 128, target_bytes: 0 };
 /// Interim answers (1xx) that are skipped before the real one.
 const INTERIM_MOST: usize = 8;
-
-/// A body up to this is copied behind its head: cheaper than a system call with two slices.
-const COPIED: usize = 4096;
 
 /// An answer as it arrives.
 pub(super) struct Answer<'w> {

@@ -221,7 +221,10 @@ impl<'w> Exchange<'w> {
                         }
                     }
                     self.settle(&tried, &ready.prepared);
-                    return self.bring_down(&ready, upstream, answer, uploaded).await;
+                    let worker = self.worker;
+                    let after = self.bring_down(&ready, upstream, answer, uploaded).await;
+                    worker.buffers.give_head(ready.prepared.signed.into_buffer());
+                    return after;
                 }
                 Ok(Attempt::ClientGone) => {
                     self.record.client_gone();

@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -19,9 +18,21 @@ struct Idle {
     since: Instant,
 }
 
+struct Kept {
+    origin: Arc<Origin>,
+    waiting: Vec<Idle>,
+}
+
+impl Kept {
+    fn is_for(&self, origin: &Arc<Origin>) -> bool {
+        Arc::ptr_eq(&self.origin, origin) || self.origin == *origin
+    }
+}
+
 /// What a thread keeps open towards upstream. Bounded in number and in time.
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Arc<Origin>, Vec<Idle>>>,
+    /// Few: found by looking at each, which costs less than hashing a name.
+    idle: RefCell<Vec<Kept>>,
     most: usize,
     life: Duration,
     meter: Arc<Meter>,
@@ -35,8 +46,8 @@ impl Pool {
     /// A connection that was alive a moment ago, if there is one.
     pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Stream> {
         let mut idle = self.idle.borrow_mut();
-        let waiting = idle.get_mut(origin)?;
-        while let Some(mut candidate) = waiting.pop() {
+        let kept = idle.iter_mut().find(|kept| kept.is_for(origin))?;
+        while let Some(mut candidate) = kept.waiting.pop() {
             self.meter.upstream_idle(-1);
             if candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream) {
                 return Some(candidate.stream);
@@ -54,13 +65,17 @@ impl Pool {
         }
         self.meter.upstream_idle(1);
         let since = Instant::now();
-        self.idle.borrow_mut().entry(origin).or_default().push(Idle { stream, since });
+        let mut idle = self.idle.borrow_mut();
+        match idle.iter_mut().find(|kept| kept.is_for(&origin)) {
+            Some(kept) => kept.waiting.push(Idle { stream, since }),
+            None => idle.push(Kept { origin, waiting: vec![Idle { stream, since }] }),
+        }
     }
 
     /// Closes what is too old or was closed by upstream.
     pub(super) fn sweep(&self) {
-        self.idle.borrow_mut().retain(|_, waiting| {
-            waiting.retain_mut(|candidate| {
+        self.idle.borrow_mut().retain_mut(|kept| {
+            kept.waiting.retain_mut(|candidate| {
                 let keep = candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream);
                 if !keep {
                     self.meter.upstream_idle(-1);
@@ -68,12 +83,12 @@ impl Pool {
                 }
                 keep
             });
-            !waiting.is_empty()
+            !kept.waiting.is_empty()
         });
     }
 
     pub(super) fn len(&self) -> usize {
-        self.idle.borrow().values().map(Vec::len).sum()
+        self.idle.borrow().iter().map(|kept| kept.waiting.len()).sum()
     }
 }
 

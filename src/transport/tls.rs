@@ -5,6 +5,8 @@ mod session;
 mod socket;
 #[cfg(test)]
 mod socket_tests;
+#[cfg(test)]
+mod stage;
 
 use std::{io, path::Path, sync::Arc};
 

@@ -20,7 +20,7 @@ use super::{
     framing::{Framing, next_piece},
     pace::{Pace, TooSlow},
     record::Record,
-    stream::{Filled, Outgoing, Sending, Stream, poll_fill},
+    stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill},
     worker::Worker,
 };
 
@@ -73,7 +73,7 @@ impl Upload<'_, '_> {
         };
         let direct = here.get(piece.data.clone()).unwrap_or_default();
         let second = if framing == Framing::Plain { direct } else { framed.as_slice() };
-        if let Some(end) = self.write(head, second, true).await {
+        if let Some(end) = self.begin(head, second).await {
             return end;
         }
         self.record.request_bytes(piece.len);
@@ -132,7 +132,8 @@ impl Upload<'_, '_> {
             };
             let direct = buffer.unread().get(piece.data.clone()).unwrap_or_default();
             let bytes = if framing == Framing::Plain { direct } else { framed.as_slice() };
-            if let Some(end) = self.write(bytes, b"", false).await {
+            let bytes = Outgoing::new(bytes, b"");
+            if let Some(end) = send(self.worker, self.upstream, self.answer, bytes, false).await {
                 break end;
             }
             self.record.request_bytes(piece.len);
@@ -208,9 +209,18 @@ impl Upload<'_, '_> {
         }
     }
 
-    async fn write(&mut self, first: &[u8], second: &[u8], unsent: bool) -> Option<UploadEnd> {
-        let bytes = Outgoing::new(first, second);
-        send(self.worker, self.upstream, self.answer, bytes, unsent).await
+    /// Sends the head with the beginning of its body.
+    async fn begin(&mut self, head: &[u8], body: &[u8]) -> Option<UploadEnd> {
+        let (worker, upstream, answer) = (self.worker, &mut *self.upstream, &mut *self.answer);
+        if body.is_empty() || body.len() > COPIED {
+            return send(worker, upstream, answer, Outgoing::new(head, body), true).await;
+        }
+        let mut whole = worker.buffers.head();
+        whole.extend_from_slice(head);
+        whole.extend_from_slice(body);
+        let end = send(worker, upstream, answer, Outgoing::new(&whole, b""), true).await;
+        worker.buffers.give_head(whole);
+        end
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) with_key: bool,
     /// The upstream address refuses connections.
     pub(crate) nobody_upstream: bool,
+    /// An upstream of the test's own.
+    pub(crate) connect_to: Option<SocketAddr>,
 }
 
 impl Plan {
@@ -85,6 +87,7 @@ impl Plan {
             },
             with_key: true,
             nobody_upstream: false,
+            connect_to: None,
         }
     }
 
@@ -96,6 +99,7 @@ impl Plan {
             let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             target = taken.local_addr().unwrap();
         }
+        let target = self.connect_to.unwrap_or(target);
         self.proxy.connect_to = Some(target.to_string());
         let clock = Clock::system();
         let mut registry = Registry::new("test", 0);

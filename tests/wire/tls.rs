@@ -1,6 +1,6 @@
 //! https towards upstream: the test plays an upstream with a certificate of its own.
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use rustls::{
     HandshakeKind, ServerConfig, SupportedProtocolVersion,
@@ -199,4 +199,22 @@ async fn an_upstream_that_hangs_up_in_the_handshake_is_a_502() {
     drop(silent);
     let (head, _) = client.message().await;
     assert_eq!((status(&head), reason(&head)), (502, Some("upstream-tls")));
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_nothing_in_the_handshake_is_given_up_in_time() {
+    let mut plan = Plan::usual();
+    let ca = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+    let mut ca_file = tempfile::NamedTempFile::new().unwrap();
+    ca_file.write_all(ca.cert.pem().as_bytes()).unwrap();
+    plan.proxy.endpoint = "https://{bucket}.cos.{region}.myqcloud.com".to_owned();
+    plan.transport.ca_file = Some(ca_file.path().to_owned());
+    plan.transport.connect_timeout = Duration::from_millis(200);
+    let house = plan.open().await;
+    let mut client = house.client().await;
+    client.write(GET).await;
+    let _silent = house.upstream().await;
+    let (head, body) = client.message().await;
+    assert_eq!((status(&head), reason(&head)), (504, Some("upstream-connect-timeout")));
+    assert!(String::from_utf8(body).unwrap().contains("TLS handshake"));
 }
