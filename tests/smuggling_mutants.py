@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Plants known mistakes in codec, steps and transport, one at a time, and shows that the smuggling suite finds each:
-`tests/mutants_smuggling.py [NAME ...]`. Run by hand when those rooms or the suite change; a minute each."""
+`tests/smuggling_mutants.py [NAME ...]`. Run by hand when those rooms or the suite change; a minute each."""
 import sys
 
 from mutants import ROOT, plant
@@ -38,7 +38,7 @@ MUTANTS = [
     ("bytes on an idle connection do not matter", "transport/pool.rs",
      "matches!(polled, Poll::Pending)", "!matches!(polled, Poll::Ready(Ok(0) | Err(_)))"),
     ("interim answers are not counted", "transport/answer.rs",
-     "        self.interim += 1;\n", "") ,
+     "        self.interim += 1;\n", ""),
 ]
 
 
