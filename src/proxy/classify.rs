@@ -87,17 +87,19 @@ pub(super) fn classify(
         Level::Service => Operation::Unlisted,
         Level::Batch => Operation::BatchJobs,
         Level::Processing => Operation::CiProcess,
-        Level::Bucket | Level::Object if query.any(is_processing) => Operation::CiProcess,
+        Level::Bucket | Level::Object if query.names().any(is_processing) => Operation::CiProcess,
         Level::Bucket => bucket_operation(method, query),
         Level::Object => object_operation(method, query, copies),
     }
 }
 
 /// Data processing keys: `imageMogr2/thumbnail/!50p`, `ci-process`, and the bare ones.
-fn is_processing(name: &[u8]) -> bool {
-    name.contains(&b'/')
-        || name.starts_with(b"ci-")
-        || matches!(name, b"imageInfo" | b"exif" | b"imageAve" | b"image_process")
+fn is_processing(name: impl Iterator<Item = u8> + Clone) -> bool {
+    name.clone().any(|byte| byte == b'/')
+        || name.clone().take(3).eq(*b"ci-")
+        || ["imageInfo", "exif", "imageAve", "image_process"]
+            .iter()
+            .any(|whole| name.clone().eq(whole.bytes()))
 }
 
 fn bucket_operation(method: Method, query: Parameters<'_>) -> Operation {

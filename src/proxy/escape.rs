@@ -2,7 +2,7 @@
 
 /// The bytes of `wire` with escapes decoded once, each with whether it was escaped. A `%` without
 /// two hexadecimal digits stays a `%`.
-pub(super) fn decoded(wire: &[u8]) -> impl Iterator<Item = (u8, bool)> {
+pub(super) fn decoded(wire: &[u8]) -> impl Iterator<Item = (u8, bool)> + Clone {
     let mut rest = wire.iter();
     std::iter::from_fn(move || {
         let byte = *rest.next()?;

@@ -53,9 +53,9 @@ impl<'b> Parameters<'b> {
         self.iter().any(|p| p.is_named(name))
     }
 
-    /// Whether a decoded name is one that `wanted` wants.
-    pub(super) fn any(self, wanted: impl Fn(&[u8]) -> bool) -> bool {
-        !self.query.is_empty() && self.iter().any(|p| wanted(&decoded(p.name).collect::<Vec<u8>>()))
+    /// All names, decoded; none of an empty query.
+    pub(super) fn names(self) -> impl Iterator<Item = impl Iterator<Item = u8> + Clone> {
+        self.iter().take_while(move |_| !self.query.is_empty()).map(|p| decoded(p.name))
     }
 
     /// Refuses what signers read in different ways: repeated names, names equal up to case.
@@ -176,7 +176,7 @@ fn same_name(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The bytes of a name or value as COS reads them: escapes decoded once, `+` is a space.
-fn decoded(wire: &[u8]) -> impl Iterator<Item = u8> {
+fn decoded(wire: &[u8]) -> impl Iterator<Item = u8> + Clone {
     escape::decoded(wire).map(|(byte, escaped)| if byte == b'+' && !escaped { b' ' } else { byte })
 }
 
