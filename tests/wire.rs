@@ -14,6 +14,8 @@ mod connections;
 mod deadlines;
 #[path = "wire/healing.rs"]
 mod healing;
+#[path = "wire/large_bodies.rs"]
+mod large_bodies;
 #[path = "wire/limits.rs"]
 mod limits;
 #[path = "wire/refusals.rs"]
