@@ -87,14 +87,14 @@ pub(super) fn classify(
         Level::Service => Operation::Unlisted,
         Level::Batch => Operation::BatchJobs,
         Level::Processing => Operation::CiProcess,
-        Level::Bucket | Level::Object if query.names().any(is_processing) => Operation::CiProcess,
+        Level::Bucket | Level::Object if query.names().any(|name| is_processing(&name)) => Operation::CiProcess,
         Level::Bucket => bucket_operation(method, query),
         Level::Object => object_operation(method, query, copies),
     }
 }
 
 /// Data processing keys: `imageMogr2/thumbnail/!50p`, `ci-process`, and the bare ones.
-fn is_processing(name: impl Iterator<Item = u8> + Clone) -> bool {
+fn is_processing(name: &(impl Iterator<Item = u8> + Clone)) -> bool {
     name.clone().any(|byte| byte == b'/')
         || name.clone().take(3).eq(*b"ci-")
         || ["imageInfo", "exif", "imageAve", "image_process"]

@@ -421,7 +421,7 @@ impl<'w> Answer<'w> {
                 Ok(Err(refused)) if refused.kind() == io::ErrorKind::Unsupported => {
                     return Ok(false);
                 }
-                other => return Err(cut(other.map(|read| read.map(|_| Filled::Closed)))),
+                other => return Err(cut(&other.map(|read| read.map(|_| Filled::Closed)))),
             };
             decoder.skip(n);
             bring(pipe.drain(), client, pace).await?;
@@ -440,7 +440,7 @@ impl<'w> Answer<'w> {
         let late = quiet_since + self.worker.settings.stall_timeout;
         match timeout_at(late, read).await {
             Ok(Ok(Filled::Bytes)) => None,
-            other => Some(cut(other)),
+            other => Some(cut(&other)),
         }
     }
 
@@ -466,7 +466,7 @@ impl<'w> Answer<'w> {
 }
 
 /// How a body ended before its time: by a read that brought nothing.
-fn cut(read: Result<io::Result<Filled>, Elapsed>) -> BodyEnd {
+fn cut(read: &Result<io::Result<Filled>, Elapsed>) -> BodyEnd {
     BodyEnd::Cut(match read {
         Ok(Ok(_)) => UpstreamErrorKind::Truncated,
         Ok(Err(_)) => UpstreamErrorKind::Reset,

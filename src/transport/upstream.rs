@@ -58,11 +58,10 @@ impl Connector {
     #[cfg(any(test, feature = "in-memory"))]
     async fn dial_in_memory(&self, dialer: &Dialer) -> Result<Stream, ConnectFailure> {
         dialer.dial(self.patience).await.map(Stream::Memory).map_err(|problem| {
-            let (reason, kind) = match problem.kind() {
-                io::ErrorKind::TimedOut => {
-                    (Reason::UpstreamConnectTimeout, UpstreamErrorKind::ConnectTimeout)
-                }
-                _refused => (Reason::UpstreamConnect, UpstreamErrorKind::Connect),
+            let (reason, kind) = if problem.kind() == io::ErrorKind::TimedOut {
+                (Reason::UpstreamConnectTimeout, UpstreamErrorKind::ConnectTimeout)
+            } else {
+                (Reason::UpstreamConnect, UpstreamErrorKind::Connect)
             };
             failure(reason, kind, format!("cannot connect: {problem}"))
         })

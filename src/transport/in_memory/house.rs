@@ -49,6 +49,7 @@ pub(in crate::transport) struct House {
     #[cfg(test)]
     renewed: u32,
     door: Option<Door>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "simulations look at it"))]
     load: Arc<AtomicUsize>,
 }
 

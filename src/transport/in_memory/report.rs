@@ -104,7 +104,7 @@ pub(super) struct Request {
 impl Request {
     /// The next request upstream; `None` while it is not whole.
     pub(super) fn whole(bytes: &[u8]) -> Result<Option<Self>, Flaw> {
-        let request = Self::read(bytes, |head| check_sent(head))?;
+        let request = Self::read(bytes, check_sent)?;
         Ok(request.filter(|request| request.whole))
     }
 

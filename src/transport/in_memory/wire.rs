@@ -61,6 +61,7 @@ impl Head {
         if all.next().is_some() { Err(format!("{name} stands there twice")) } else { Ok(value) }
     }
 
+    #[cfg(test)]
     /// The value of a field as text; empty if it is not there.
     pub(in crate::transport) fn text(&self, name: &str) -> String {
         self.all(name).next().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
@@ -232,6 +233,7 @@ impl BodyReader {
         Ok(used)
     }
 
+    #[cfg(test)]
     /// The connection ended in order.
     pub(in crate::transport) fn close(&mut self) {
         self.whole |= self.ends == Ends::Close;

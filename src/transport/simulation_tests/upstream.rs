@@ -159,7 +159,6 @@ impl Connection {
         let index = world.arrivals.borrow().len();
         world.arrivals.borrow_mut().push(Arrival {
             request: id,
-            connection: self.number,
             place: self.place,
             at: world.now(),
             whole_at: None,

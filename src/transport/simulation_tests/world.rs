@@ -33,7 +33,6 @@ pub(super) struct World {
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) request: usize,
-    pub(super) connection: usize,
     /// How many requests came before it on its connection.
     pub(super) place: usize,
     pub(super) at: Duration,
