@@ -16,6 +16,10 @@ use super::{
 /// One request target.
 pub fn check(target: &[u8]) {
     check_canonical_form(target);
+    // That would be a request of its own; `request_head` knows about those.
+    if target.iter().any(|b| b" \r\n".contains(b)) {
+        return;
+    }
     let own = b"Host: localhost:9000\r\n";
     for method in ["GET", "PUT", "DELETE"] {
         check_kept(target, method, gates::key_style(), own, b"");
