@@ -9,7 +9,7 @@ mod stand;
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -65,9 +65,13 @@ fn clients_that_do_not_read_or_send_cost_their_own_buffers_and_nobody_else_waits
             .unwrap();
         slow.extend([reader, writer]);
     }
-    let late = Instant::now() + PATIENCE;
+    let late = tokio::time::Instant::now() + PATIENCE;
     while stand.series("requests_in_flight") < 2 * EACH as u64 {
-        assert!(Instant::now() < late, "{} under way", stand.series("requests_in_flight"));
+        assert!(
+            tokio::time::Instant::now() < late,
+            "{} under way",
+            stand.series("requests_in_flight")
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let mut other = stand.connect();

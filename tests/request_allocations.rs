@@ -3,6 +3,8 @@
 //! A binary of its own, because the counter replaces the global allocator; it counts for all threads,
 //! those of the transport too. Client and upstream are plain threads that allocate nothing either.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 #[path = "wire/house.rs"]
 #[expect(dead_code, reason = "the stage of tests/wire, of which this test needs little")]
 mod house;

@@ -87,7 +87,9 @@ pub(super) fn classify(
         Level::Service => Operation::Unlisted,
         Level::Batch => Operation::BatchJobs,
         Level::Processing => Operation::CiProcess,
-        Level::Bucket | Level::Object if query.names().any(|name| is_processing(&name)) => Operation::CiProcess,
+        Level::Bucket | Level::Object if query.names().any(|name| is_processing(&name)) => {
+            Operation::CiProcess
+        }
         Level::Bucket => bucket_operation(method, query),
         Level::Object => object_operation(method, query, copies),
     }

@@ -72,7 +72,7 @@ impl Talk<'_> {
         tokio::select! {
             biased;
             end = &mut sending => match end {
-                Some(end) => return end,
+                Some(end) => end,
                 None => receiving.await,
             },
             end = &mut receiving => end,
