@@ -3,7 +3,7 @@
 
     python3 benches/slow/run.py [--rounds 3] [--seconds 5] [--connections 1000]
 
-Starts the embedded COS and the proxy before it (release build, defaults, one data thread), keeps
+Starts the upstream of the comparison and the proxy before it (release build, defaults, one data thread), keeps
 ordinary clients at a fixed rate, and measures their latency in calm and under each attack, in turn,
 calm anew before each. Latency counts from the instant a request was due, so a stall cannot hide.
 Prints a Markdown table of medians; exits with 1 if a p99 is more than twice that of calm, or an
@@ -24,6 +24,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benches/compare"))
+from candidates import Ours  # noqa: E402
 from run import conditions_of_host, free_port, load, pinned, spread, wait_for_port  # noqa: E402
 
 BAR = 2.0
@@ -31,8 +32,6 @@ BAR = 2.0
 OTHERS, RATE = 32, 1000
 # The attackers are all there, and what was sent to them at once is sent: within this time.
 GATHER_S = 30.0
-# An object larger than what the kernel holds for a reader.
-LARGE = 8 << 20
 
 MODES = {
     "slow headers": ["-H", "-t", "GET", "-x", "24", "-i", "5"],
@@ -40,7 +39,7 @@ MODES = {
     "slow read": ["-X", "-t", "GET", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"],
     "range": ["-R", "-t", "GET", "-a", "10", "-b", "3000"],
 }
-TARGETS = {"slow body": "/slow", "slow read": "/large"}
+TARGETS = {"slow body": "/put", "slow read": "/64m"}
 
 
 def need_slowhttptest():
@@ -52,41 +51,18 @@ def need_slowhttptest():
 
 
 class Stand:
-    """The embedded COS, the proxy before it, and two objects."""
+    """The upstream of the comparison, and the proxy before it."""
 
-    def __init__(self, binary, folder):
-        self.cos = subprocess.Popen(
-            pinned(0, [str(binary), "demo", "--stand-in", "--key-life", "1h"]), stdout=subprocess.PIPE, text=True
-        )
-        said = json.loads(self.cos.stdout.readline())
+    def __init__(self, binary, tools, folder):
+        self.upstream = subprocess.Popen(pinned(0, [str(tools / "compare-origin"), str(folder)]), stdout=subprocess.PIPE, text=True)
+        plain, secure = map(int, self.upstream.stdout.readline().split())
+        origin = {"http": plain, "https": secure, "ca": folder / "ca.pem"}
         self.port, self.telemetry = free_port(), free_port()
-        config = folder / "config.toml"
-        config.write_text(f"""
-[listen]
-address = ["127.0.0.1:{self.port}"]
-threads = 1
-[telemetry]
-address = "127.0.0.1:{self.telemetry}"
-[control]
-address = "unix:{folder}/control.sock"
-[upstream]
-bucket = "{said['bucket']}"
-region = "{said['region']}"
-endpoint = "http://{{bucket}}.cos.{{region}}.myqcloud.com"
-connect_to = "{said['cos']}"
-[keys.default]
-source = "federation-token"
-endpoint = "{said['sts']}"
-""")
-        environment = {"TENCENTCLOUD_SECRET_ID": said["secret_id"], "TENCENTCLOUD_SECRET_KEY": said["secret_key"]}
+        command, environment = Ours(binary).command(folder, self.port, "http", origin)
+        environment["COS_AUTH_PROXY_TELEMETRY_ADDRESS"] = f"127.0.0.1:{self.telemetry}"
         log = open(folder / "proxy.log", "wb")
-        self.proxy = subprocess.Popen(
-            pinned(1, [str(binary), "run", "--config", str(config)]), stdout=log, stderr=log, env={**os.environ, **environment}
-        )
+        self.proxy = subprocess.Popen(pinned(1, command), stdout=log, stderr=log, env={**os.environ, **environment})
         wait_for_port(self.port, self.proxy, time.monotonic())
-        for name, size in (("1k", 1024), ("large", LARGE)):
-            put = urllib.request.Request(f"http://127.0.0.1:{self.port}/{name}", data=b"x" * size, method="PUT")
-            urllib.request.urlopen(put, timeout=30).close()
 
     def series(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.telemetry}/metrics", timeout=10) as page:
@@ -96,7 +72,7 @@ endpoint = "{said['sts']}"
         raise SystemExit(f"no series {name}")
 
     def stop(self):
-        for process in (self.proxy, self.cos):
+        for process in (self.proxy, self.upstream):
             process.send_signal(signal.SIGKILL)
             process.wait(10)
 
@@ -149,12 +125,12 @@ def main():
     need_slowhttptest()
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     if not options.binary:
-        build = ["cargo", "build", "--release", "--bin", "cos-auth-proxy", "--example", "compare-load"]
+        build = ["cargo", "build", "--release", "--bin", "cos-auth-proxy", "--example", "compare-load", "--example", "compare-origin"]
         subprocess.run(build, cwd=ROOT, check=True)
     binary = options.binary or target / "cos-auth-proxy"
     calm, under, held = {m: [] for m in MODES}, {m: [] for m in MODES}, {m: [] for m in MODES}
     with tempfile.TemporaryDirectory() as folder:
-        stand = Stand(binary.resolve(), pathlib.Path(folder))
+        stand = Stand(binary.resolve(), target / "examples", pathlib.Path(folder))
         try:
             for number in range(options.rounds):
                 for mode in MODES if number % 2 == 0 else list(MODES)[::-1]:

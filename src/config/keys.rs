@@ -51,7 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     now("upstream.first_byte_timeout", Span, "60s", "from the end of the upload to the answer"),
     now("upstream.stall_timeout", Span, "60s", "no byte in either direction"),
     now("upstream.pool_idle_timeout", Span, "50s", "life of an idle connection, below 60s"),
-    now("upstream.pool_idle_per_thread", Count(0, 65_536), "64", "idle connections per thread"),
+    now("upstream.pool_idle_per_thread", Count(0, 65_536), "1024", "idle connections per thread"),
     now("limits.connections", Count(1, 1_000_000), "10000", "client connections at once"),
     now(
         "limits.requests_per_connection",
