@@ -53,9 +53,9 @@ impl<'b> Parameters<'b> {
         self.iter().any(|p| p.is_named(name))
     }
 
-    /// All names, decoded; none of an empty query.
+    /// All names, decoded. An empty query has one, which is empty.
     pub(super) fn names(self) -> impl Iterator<Item = impl Iterator<Item = u8> + Clone> {
-        self.iter().take_while(move |_| !self.query.is_empty()).map(|p| decoded(p.name))
+        self.iter().map(|p| decoded(p.name))
     }
 
     /// Refuses what signers read in different ways: repeated names, names equal up to case.

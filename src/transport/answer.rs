@@ -358,7 +358,7 @@ impl<'w> Answer<'w> {
                 Framing::Plain => input.get(piece.data).unwrap_or_default(),
                 Framing::Chunks | Framing::ChunksAndTrailers => &[],
             };
-            let direct = if direct.len() <= COPIED {
+            let direct = if !out.is_empty() && direct.len() <= COPIED {
                 out.extend_from_slice(direct);
                 &[]
             } else {
@@ -457,8 +457,10 @@ impl<'w> Answer<'w> {
 
     /// Swaps the small buffer for one that suits the rest of the body.
     fn fit_buffer(&mut self, decoder: &BodyDecoder) {
+        // There is none after a body that could not be spliced.
+        let none = self.buffer.room() == 0;
         let large = decoder.remaining().is_none_or(|n| n > 2 * SMALL as u64);
-        if large && self.buffer.is_empty() && self.buffer.room() <= SMALL {
+        if (none || large) && self.buffer.is_empty() && self.buffer.room() <= SMALL {
             let fitting = self.worker.buffers.for_body(decoder.remaining());
             self.worker.buffers.give(std::mem::replace(&mut self.buffer, fitting));
         }

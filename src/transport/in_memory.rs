@@ -20,7 +20,7 @@ pub use report::Report;
 
 pub(super) use checker::check_sent;
 pub(super) use dial::{Call, Dialer};
-pub(super) use house::{House, HouseSettings, serve};
+pub(super) use house::{House, HouseSettings};
 pub(super) use line::Line;
 pub(super) use socket::{Socket, pair};
 pub(super) use whims::Whims;

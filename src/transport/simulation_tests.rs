@@ -28,7 +28,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::in_memory::{House, HouseSettings, serve};
+use super::{
+    in_memory::{House, HouseSettings},
+    worker,
+};
 use plan::Plan;
 use world::World;
 
@@ -101,7 +104,7 @@ async fn live(plan: Plan) -> Rc<World> {
     let settings = HouseSettings { transport: plan.transport.clone(), budget: plan.budget };
     let (house, arriving, calls) = House::build(settings).unwrap();
     let worker = Rc::clone(&house.worker);
-    let serving = spawn_local(serve(Rc::clone(&worker), arriving));
+    let serving = spawn_local(worker::run(Rc::clone(&worker), arriving));
     let world = Rc::new(World::new(plan, house));
     let upstream = spawn_local(upstream::run(Rc::clone(&world), calls));
     let draining = spawn_local(drain(Rc::clone(&world)));

@@ -67,22 +67,15 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // One slice costs less as `send` than as `writev`.
-        if let [whole] = parts {
-            return match self {
-                Self::Tcp(s) => Pin::new(s).poll_write(cx, whole),
-                Self::Unix(s) => Pin::new(s).poll_write(cx, whole),
-                Self::Tls(s) => s.poll_write(cx, parts),
-                #[cfg(any(test, feature = "in-memory"))]
-                Self::Memory(s) => s.poll_write(cx, parts),
-            };
-        }
-        match self {
-            Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
-            Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
-            Self::Tls(s) => s.poll_write(cx, parts),
+        match (self, parts) {
+            // One slice costs less as `send` than as `writev`.
+            (Self::Tcp(s), [whole]) => Pin::new(s).poll_write(cx, whole),
+            (Self::Unix(s), [whole]) => Pin::new(s).poll_write(cx, whole),
+            (Self::Tcp(s), _) => Pin::new(s).poll_write_vectored(cx, parts),
+            (Self::Unix(s), _) => Pin::new(s).poll_write_vectored(cx, parts),
+            (Self::Tls(s), _) => s.poll_write(cx, parts),
             #[cfg(any(test, feature = "in-memory"))]
-            Self::Memory(s) => s.poll_write(cx, parts),
+            (Self::Memory(s), _) => s.poll_write(cx, parts),
         }
     }
 

@@ -193,18 +193,18 @@ async fn all_ended(ended: &mut watch::Receiver<()>) {
 }
 
 /// What travels to a new thread; the rest of a worker is made there.
-struct Seed {
-    settings: Arc<TransportSettings>,
-    gate: Arc<Gate>,
-    keys: Arc<[KeyReader]>,
-    clock: Clock,
-    meter: Arc<crate::metrics::Meter>,
-    signature_errors: SignatureErrors,
-    tls: Option<Arc<rustls::ClientConfig>>,
-    budget: Arc<Budget>,
-    places: Arc<Places>,
-    draining: CancellationToken,
-    kill: CancellationToken,
+pub(super) struct Seed {
+    pub(super) settings: Arc<TransportSettings>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) keys: Arc<[KeyReader]>,
+    pub(super) clock: Clock,
+    pub(super) meter: Arc<crate::metrics::Meter>,
+    pub(super) signature_errors: SignatureErrors,
+    pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) places: Arc<Places>,
+    pub(super) draining: CancellationToken,
+    pub(super) kill: CancellationToken,
 }
 
 impl Seed {
@@ -229,7 +229,7 @@ impl Seed {
         runtime.shutdown_background();
     }
 
-    fn grow(self) -> Worker {
+    pub(super) fn grow(self) -> Worker {
         let settings = self.settings;
         Worker {
             gate: self.gate,

@@ -73,7 +73,8 @@ impl Upload<'_, '_> {
         };
         let direct = here.get(piece.data.clone()).unwrap_or_default();
         let second = if framing == Framing::Plain { direct } else { framed.as_slice() };
-        if let Some(end) = self.begin(head, second).await {
+        let first = begin(self.worker, self.upstream, self.answer, head, second);
+        if let Some(end) = first.await {
             return end;
         }
         self.record.request_bytes(piece.len);
@@ -93,8 +94,7 @@ impl Upload<'_, '_> {
         head: &[u8],
         body: &[u8],
     ) -> UploadEnd {
-        let bytes = Outgoing::new(head, body);
-        send(worker, upstream, answer, bytes, true).await.unwrap_or(UploadEnd::Sent)
+        begin(worker, upstream, answer, head, body).await.unwrap_or(UploadEnd::Sent)
     }
 
     async fn pump(
@@ -208,20 +208,6 @@ impl Upload<'_, '_> {
             return Err(NotRead::End(end));
         }
     }
-
-    /// Sends the head with the beginning of its body.
-    async fn begin(&mut self, head: &[u8], body: &[u8]) -> Option<UploadEnd> {
-        let (worker, upstream, answer) = (self.worker, &mut *self.upstream, &mut *self.answer);
-        if body.is_empty() || body.len() > COPIED {
-            return send(worker, upstream, answer, Outgoing::new(head, body), true).await;
-        }
-        let mut whole = worker.buffers.head();
-        whole.extend_from_slice(head);
-        whole.extend_from_slice(body);
-        let end = send(worker, upstream, answer, Outgoing::new(&whole, b""), true).await;
-        worker.buffers.give_head(whole);
-        end
-    }
 }
 
 /// What happened while waiting on one side: its own result, or something heard from upstream.
@@ -237,6 +223,25 @@ enum NotRead {
     End(UploadEnd),
     /// The kernel cannot read it this way.
     Unsupported,
+}
+
+/// Sends a head with its body, or the beginning of it.
+async fn begin(
+    worker: &Worker,
+    upstream: &mut Stream,
+    answer: &mut Answer<'_>,
+    head: &[u8],
+    body: &[u8],
+) -> Option<UploadEnd> {
+    if body.is_empty() || body.len() > COPIED {
+        return send(worker, upstream, answer, Outgoing::new(head, body), true).await;
+    }
+    let mut whole = worker.buffers.head();
+    whole.extend_from_slice(head);
+    whole.extend_from_slice(body);
+    let end = send(worker, upstream, answer, Outgoing::new(&whole, b""), true).await;
+    worker.buffers.give_head(whole);
+    end
 }
 
 /// Sends all of it; while upstream does not take more, listens for an early answer.

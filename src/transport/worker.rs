@@ -144,8 +144,9 @@ impl Slot {
         }
     }
 
-    fn idles_longer_than(&self, span: Duration) -> bool {
-        self.idle_since.get().is_some_and(|since| since.elapsed() >= span)
+    /// How long it has idled; `None` while a request is under way.
+    fn idle_for(&self, now: Instant) -> Option<Duration> {
+        self.idle_since.get().map(|since| now.duration_since(since))
     }
 }
 
@@ -213,23 +214,23 @@ fn register(stream: ArrivedStream) -> std::io::Result<Stream> {
 }
 
 fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
+    let now = Instant::now();
+    let mut all_idle = true;
     // Collected first: an aborted task may remove itself from the map at once.
-    let overdue: Vec<AbortHandle> = connections
-        .borrow()
-        .values()
-        .filter(|(slot, _)| slot.idles_longer_than(patience))
-        .map(|(_, task)| task.clone())
-        .collect();
+    let mut overdue: Vec<AbortHandle> = Vec::new();
+    for (slot, task) in connections.borrow().values() {
+        match slot.idle_for(now) {
+            None => all_idle = false,
+            Some(span) if span >= patience => overdue.push(task.clone()),
+            Some(span) if span >= SWEEP => slot.tell_to_rest(),
+            Some(_) => {}
+        }
+    }
     for task in overdue {
         task.abort();
     }
-    for (slot, _) in connections.borrow().values() {
-        if slot.idles_longer_than(SWEEP) {
-            slot.tell_to_rest();
-        }
-    }
     worker.pool.sweep();
-    if connections.borrow().values().all(|(slot, _)| slot.idle_since.get().is_some()) {
+    if all_idle {
         worker.buffers.shrink();
         worker.connector.rooms.shrink();
         worker.pipes.shrink();
@@ -238,10 +239,11 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
 
 /// Closes some of what idles, so that clients which wait for a place get in.
 fn make_room(worker: &Worker, connections: &Connections) {
+    let now = Instant::now();
     let idle = connections
         .borrow()
         .values()
-        .filter(|(slot, _)| slot.idles_longer_than(ROOM_PATIENCE))
+        .filter(|(slot, _)| slot.idle_for(now).is_some_and(|span| span >= ROOM_PATIENCE))
         .filter_map(|(slot, task)| Some((slot.idle_since.get()?, task.clone())))
         .collect();
     for task in places::longest_idle(idle) {

@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use super::{
+    super::worker,
     Call, House, HouseSettings, Line, Whims, pair,
     report::{Report, Request},
-    serve,
 };
 
 /// What plays upstream.
@@ -66,7 +66,7 @@ async fn talk(sent: Vec<u8>, pieces: Vec<u8>, says: Option<Vec<u8>>) -> io::Resu
     let mut settings = HouseSettings::usual();
     settings.transport.client_idle_timeout = Duration::from_secs(30);
     let (house, arriving, calls) = House::build(settings).map_err(io::Error::other)?;
-    let serving = spawn_local(serve(Rc::clone(&house.worker), arriving));
+    let serving = spawn_local(worker::run(Rc::clone(&house.worker), arriving));
     let record = Rc::new(RefCell::new(Vec::new()));
     let upstream = spawn_local(take_calls(calls, Rc::clone(&record), says));
     let seed = pieces.iter().fold(0, |seed: u64, piece| seed.wrapping_mul(31) + u64::from(*piece));

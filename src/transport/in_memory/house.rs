@@ -2,7 +2,6 @@
 //! upstream arrive at whoever plays upstream.
 
 use std::{
-    cell::{Cell, RefCell},
     rc::Rc,
     sync::{
         Arc,
@@ -11,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
@@ -21,16 +20,14 @@ use crate::{
     credential::{Credential, KeyWriter, channel},
     http1::Limits,
     metrics::{Labels, Meters},
-    proxy::{Composer, Gate, Method, Operation, ProxySettings, Reason},
+    proxy::{Gate, Method, Operation, ProxySettings, Reason},
     secret::{BadSecret, SecretId, SecretKey, SessionToken},
     transport::{
         SignatureErrors, TransportSettings,
-        buffers::{Budget, Buffers},
+        buffers::Budget,
         places::Places,
-        pool::Pool,
-        splice::Pipes,
-        upstream::Connector,
-        worker::{self, Arrived, ArrivedStream, Place, Worker},
+        threads::Seed,
+        worker::{Arrived, ArrivedStream, Place, Worker},
     },
 };
 
@@ -125,36 +122,24 @@ impl House {
         });
         let (dialer, calls) = Dialer::new();
         let meter = meters.meter(0);
-        let worker = Worker {
-            gate: Arc::new(gate),
-            key_sets: [reader].into(),
-            clock,
-            signature_errors: SignatureErrors::default(),
-            composer: RefCell::new(Composer::default()),
-            buffers: Buffers::new(Budget::new(budget)),
-            pipes: Pipes::new(transport.splice),
-            kept_rooms: Cell::default(),
-            places: Places::new(transport.connections, Arc::clone(&meter)),
-            pool: Pool::new(
-                transport.pool_idle_per_thread,
-                transport.pool_idle_timeout,
-                Arc::clone(&meter),
-            ),
-            connector: Connector {
-                tls: None,
-                rooms: Rc::default(),
-                meter: Arc::clone(&meter),
-                patience: transport.connect_timeout,
-                memory: Some(dialer),
-            },
-            meter,
-            draining: CancellationToken::new(),
-            next_sample_at: Cell::new(Instant::now()),
+        let places = Places::new(transport.connections, Arc::clone(&meter));
+        let mut worker = Seed {
             settings: Arc::new(transport),
-        };
+            gate: Arc::new(gate),
+            keys: [reader].into(),
+            clock,
+            meter,
+            signature_errors: SignatureErrors::default(),
+            tls: None,
+            budget: Budget::new(budget),
+            places: Arc::clone(&places),
+            draining: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        }
+        .grow();
+        worker.connector.memory = Some(dialer);
         let (inbox, arrivals) = mpsc::unbounded_channel();
         let load = Arc::<AtomicUsize>::default();
-        let places = Arc::clone(&worker.places);
         let house = Self {
             worker: Rc::new(worker),
             #[cfg(test)]
@@ -216,14 +201,6 @@ impl Door {
         self.inbox.send(Arrived { stream: Ok(ArrivedStream::Memory(ours)), place }).ok()?;
         Some(theirs)
     }
-}
-
-/// Serves what arrives to the end; see [`worker::run`].
-pub(in crate::transport) async fn serve(
-    worker: Rc<Worker>,
-    arrivals: mpsc::UnboundedReceiver<Arrived>,
-) {
-    worker::run(worker, arrivals).await;
 }
 
 fn meters() -> Arc<Meters> {

@@ -31,7 +31,7 @@ impl Report {
     }
 
     fn check_upstream(&self) -> Result<(), Flaw> {
-        let mut asked = client_requests(&self.sent).into_iter();
+        let mut asked = client_requests(&self.sent).0.into_iter();
         for (number, bytes) in self.upstream.iter().enumerate() {
             for sent in upstream_requests(bytes)? {
                 let is_it = |asked: &Request| {
@@ -49,13 +49,12 @@ impl Report {
     }
 
     fn check_client(&self) -> Result<(), Flaw> {
-        let mut asked = client_requests(&self.sent).into_iter().map(|request| request.method);
+        let (asked, unread) = client_requests(&self.sent);
+        let mut asked = asked.into_iter().map(|request| request.method);
         let mut rest = self.got.as_slice();
         let mut over = false;
         // An answer to what is no request is the last one.
         let mut any_more = true;
-        let starts_with_head = |at: &[u8]| at.starts_with(b"HEAD ");
-        let unread = after_requests(&self.sent);
         while let Some(head) = Head::read(rest)? {
             rest = rest.get(head.len..).unwrap_or_default();
             if head.status()? == 100 {
@@ -71,7 +70,7 @@ impl Report {
                 Some(method) => method == "HEAD",
                 None => {
                     any_more = false;
-                    starts_with_head(unread)
+                    unread.starts_with(b"HEAD ")
                 }
             };
             over = head.all("connection").any(|value| value.eq_ignore_ascii_case(b"close"));
@@ -139,17 +138,9 @@ fn upstream_requests(mut bytes: &[u8]) -> Result<Vec<Request>, Flaw> {
     Ok(requests)
 }
 
-/// What a client sent, as far as it is made of requests. A body that is broken counts as begun.
-fn client_requests(bytes: &[u8]) -> Vec<Request> {
-    client_part(bytes).0
-}
-
-/// What follows the requests of a client.
-fn after_requests(bytes: &[u8]) -> &[u8] {
-    client_part(bytes).1
-}
-
-fn client_part(mut bytes: &[u8]) -> (Vec<Request>, &[u8]) {
+/// What a client sent, as far as it is made of requests, and what follows them. A body that is
+/// broken counts as begun.
+fn client_requests(mut bytes: &[u8]) -> (Vec<Request>, &[u8]) {
     let mut requests = Vec::new();
     while let Ok(Some(head)) = Head::read(bytes) {
         let (Ok((method, target, _)), Ok(ends)) = (head.request_line(), head.request_ends()) else {

@@ -61,8 +61,8 @@ impl Head {
         if all.next().is_some() { Err(format!("{name} stands there twice")) } else { Ok(value) }
     }
 
-    #[cfg(test)]
     /// The value of a field as text; empty if it is not there.
+    #[cfg(test)]
     pub(in crate::transport) fn text(&self, name: &str) -> String {
         self.all(name).next().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
     }
@@ -93,7 +93,6 @@ impl Head {
         match (length, coding) {
             (Some(_), Some(_)) => Err("both a length and a coding".to_owned()),
             (None, None) => Ok(None),
-            (None, Some(b"chunked" | b"Chunked" | b"CHUNKED")) => Ok(Some(Ends::Chunked)),
             (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => {
                 Ok(Some(Ends::Chunked))
             }
@@ -233,8 +232,8 @@ impl BodyReader {
         Ok(used)
     }
 
-    #[cfg(test)]
     /// The connection ended in order.
+    #[cfg(test)]
     pub(in crate::transport) fn close(&mut self) {
         self.whole |= self.ends == Ends::Close;
     }
