@@ -3,7 +3,9 @@
 #![cfg(all(feature = "demo", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-#[path = "many_clients/stand.rs"]
+#[path = "many_clients/measures.rs"]
+mod measures;
+#[path = "process/stand.rs"]
 mod stand;
 
 use std::{
@@ -23,7 +25,7 @@ const GET_SMALL: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n";
 fn ten_thousand_idle_clients_fit_into_40_mib() {
     const CLIENTS: u64 = 10_000;
     raise_open_files(CLIENTS + 200);
-    let stand = Stand::open();
+    let stand = Stand::wide();
     let before = stand.resident();
     let clients: Vec<TcpStream> = (0..CLIENTS)
         .map(|_| {
@@ -48,7 +50,7 @@ fn ten_thousand_idle_clients_fit_into_40_mib() {
 #[test]
 fn clients_that_do_not_read_or_send_cost_their_own_buffers_and_nobody_else_waits() {
     const EACH: usize = 64;
-    let stand = Stand::open();
+    let stand = Stand::wide();
     // More than the kernel holds for one who does not read.
     stand.put("large", 16 << 20);
     stand.put("small", 3);

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Plants known mistakes in the store, its bell and its refresher, one at a time, and shows that the model tests find
 each: `tests/mutants.py [NAME ...]`. Run by hand when those files or the model tests change; half a minute each."""
+import functools
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -70,9 +72,11 @@ MUTANTS = [
 ]
 
 
-def plant(mutants, folder, tests):
+def plant(mutants, folder, judge):
     """Plants each of them, or those named on the command line, and says what found it; 1 if something was missed."""
     wanted = sys.argv[1:]
+    # Told to end, take the mistake out too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     missed = []
     for name, file, *changes in mutants:
         if wanted and name not in wanted:
@@ -86,7 +90,7 @@ def plant(mutants, folder, tests):
             mutant = mutant.replace(old, new)
         try:
             path.write_text(mutant)
-            verdict = run(tests)
+            verdict = judge()
         finally:
             path.write_text(sound)
         print(f"{verdict}: {name}", flush=True)
@@ -96,9 +100,10 @@ def plant(mutants, folder, tests):
     return 1 if missed else 0
 
 
-def run(tests):
+def run(tests, found=None, environment=None):
+    """Runs these tests: what became of them. `found` makes the verdict out of what a failed run said, or none."""
     try:
-        ran = subprocess.run(tests, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=900)
+        ran = subprocess.run(tests, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", timeout=900)
     except subprocess.TimeoutExpired:
         return "no end"
     said = ran.stdout + ran.stderr
@@ -106,11 +111,13 @@ def run(tests):
         return "does not compile"
     if ran.returncode == 0:
         return "MISSED"
+    return (found or first_panic)(said) or "neither passed nor failed: " + said[-300:]
+
+
+def first_panic(said):
     first = next((line for line in said.splitlines() if "panicked at" in line), None)
-    if first is None:
-        return "neither passed nor failed: " + said[-300:]
-    return "found by " + first.split("'")[1].rsplit("::", 1)[-1]
+    return first and "found by " + first.split("'")[1].rsplit("::", 1)[-1]
 
 
 if __name__ == "__main__":
-    sys.exit(plant(MUTANTS, CREDENTIAL, TESTS))
+    sys.exit(plant(MUTANTS, CREDENTIAL, functools.partial(run, TESTS)))

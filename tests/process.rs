@@ -3,25 +3,18 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "process/stand.rs"]
+#[expect(dead_code, reason = "no test here asks for metrics")]
+mod stand;
+
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
     time::Duration,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cos-auth-proxy");
-
-/// A process that does not outlive its test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+use stand::{PROGRAM, Process, Stand, connect};
 
 impl Process {
     fn signal(&self, name: &str) {
@@ -40,82 +33,17 @@ impl Process {
     }
 }
 
-/// The embedded COS, the proxy before it, and where the proxy listens.
-struct Stand {
-    _folder: tempfile::TempDir,
-    _cos: Process,
-    proxy: Process,
-    data: SocketAddr,
-}
-
 fn stand(grace: &str) -> Stand {
-    let mut cos = Command::new(PROGRAM)
-        .args(["demo", "--stand-in", "--key-life", "1h"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Process)
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(cos.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let text = |name: &str| said[name].as_str().unwrap().to_owned();
-
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.toml");
-    let written = format!(
-        "[listen]\naddress = [\"127.0.0.1:0\"]\n[telemetry]\naddress = \"127.0.0.1:0\"\n\
-         [control]\naddress = \"unix:{}\"\n[upstream]\nbucket = \"{}\"\nregion = \"{}\"\n\
-         endpoint = \"http://{{bucket}}.cos.{{region}}.myqcloud.com\"\nconnect_to = \"{}\"\n\
-         [keys.default]\nsource = \"federation-token\"\nendpoint = \"{}\"\n\
-         [log]\nformat = \"json\"\n[shutdown]\ngrace = \"{grace}\"\n",
-        folder.path().join("control.sock").display(),
-        text("bucket"),
-        text("region"),
-        text("cos"),
-        text("sts"),
-    );
-    std::fs::write(&config, written).unwrap();
-    let mut proxy = run(&config, &text("secret_id"), &text("secret_key"));
-    let data = listening(&mut proxy);
-    Stand { _folder: folder, _cos: cos, proxy, data }
+    Stand::open("", &format!("[shutdown]\ngrace = \"{grace}\""))
 }
 
-fn run(config: &Path, id: &str, key: &str) -> Process {
-    Command::new(PROGRAM)
-        .args(["run", "--config"])
-        .arg(config)
-        .env_clear()
-        .env("TENCENTCLOUD_SECRET_ID", id)
-        .env("TENCENTCLOUD_SECRET_KEY", key)
-        .stderr(Stdio::piped())
-        .spawn()
-        .map(Process)
-        .unwrap()
-}
-
-/// Reads the log until it tells the data address; the rest is read and dropped by a thread.
-fn listening(proxy: &mut Process) -> SocketAddr {
-    let mut log = BufReader::new(proxy.0.stderr.take().unwrap());
-    loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "the proxy ended before it listened");
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if said["message"] == "listening" {
-            std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-            return said["data"].as_str().unwrap().parse().unwrap();
-        }
-    }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-    stream
+fn client(stand: &Stand) -> TcpStream {
+    connect(stand.data, Duration::from_secs(15))
 }
 
 /// An upload of 10 bytes of which 4 are sent; returns once it is under way.
 fn half_an_upload(stand: &Stand) -> TcpStream {
-    let mut client = connect(stand.data);
+    let mut client = client(stand);
     client
         .write_all(b"PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
         .unwrap();
@@ -161,7 +89,7 @@ fn a_second_signal_ends_the_waiting() {
 #[test]
 fn an_idle_proxy_ends_at_once_and_frees_its_port() {
     let mut stand = stand("60s");
-    let mut idle = connect(stand.data);
+    let mut idle = client(&stand);
     idle.write_all(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut byte = [0];
     idle.read_exact(&mut byte).unwrap();

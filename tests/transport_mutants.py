@@ -2,14 +2,13 @@
 """Plants known mistakes in the transport, one at a time, and shows how many seeds the simulation needs to find each:
 `tests/transport_mutants.py [NAME ...]`. Run by hand when the transport or its simulation changes; half a minute each."""
 import os
-import pathlib
 import re
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TRANSPORT = ROOT / "src/transport"
+from mutants import ROOT, plant, run
+
 SEEDS = 6000
+TESTS = ["cargo", "test", "--locked", "--lib", "transport::simulation_tests::every"]
 
 # Name; file; what stands there; what is put in its place.
 MUTANTS = [
@@ -44,33 +43,15 @@ MUTANTS = [
 ]
 
 
-def main():
-    wanted = sys.argv[1:]
-    for name, file, here, there in MUTANTS:
-        if wanted and not any(word in name for word in wanted):
-            continue
-        path = TRANSPORT / file
-        text = path.read_text()
-        if text.count(here) != 1:
-            sys.exit(f"{name}: {file} has changed, the mistake cannot be planted")
-        try:
-            path.write_text(text.replace(here, there))
-            print(f"| {name} | {seeds_needed()} |", flush=True)
-        finally:
-            path.write_text(text)
-
-
 def seeds_needed():
-    environment = dict(os.environ, COS_AUTH_PROXY_SEEDS=str(SEEDS))
-    command = ["cargo", "test", "--locked", "--lib", "transport::simulation_tests::every"]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    if "could not compile" in run.stderr:
-        sys.exit(run.stderr)
-    found = [int(seed) for seed in re.findall(r"COS_AUTH_PROXY_SEED=(\d+)", run.stdout)]
-    if run.returncode == 0:
-        return f"not found in {SEEDS}"
-    return min(found) + 1 if found else "found (the test itself fails)"
+    return run(TESTS, found=least_seed, environment=dict(os.environ, COS_AUTH_PROXY_SEEDS=str(SEEDS)))
+
+
+def least_seed(said):
+    """A run that fails without a seed proves nothing."""
+    found = [int(seed) for seed in re.findall(r"COS_AUTH_PROXY_SEED=(\d+)", said)]
+    return f"found by {min(found) + 1} seeds" if found else None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(plant(MUTANTS, ROOT / "src/transport", seeds_needed))

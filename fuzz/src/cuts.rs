@@ -1,5 +1,7 @@
 //! Where an input is cut into pieces: at random, but always at the same places of the same bytes.
 
+use cos_auth_proxy::http1::{HeadScan, HeadScanner};
+
 /// Most cuts of one input.
 const MOST: u64 = 6;
 
@@ -12,6 +14,21 @@ pub(crate) fn cuts(bytes: &[u8]) -> Vec<usize> {
     let mut cuts: Vec<usize> = (0..count).map(|_| place(draw.below(places))).collect();
     cuts.sort_unstable();
     cuts
+}
+
+/// What a scanner says that sees the bytes in these pieces.
+pub(crate) fn scan_in_pieces<E>(
+    bytes: &[u8],
+    cuts: &[usize],
+    scan: impl Fn(&mut HeadScanner, &[u8]) -> Result<HeadScan, E>,
+) -> Result<HeadScan, E> {
+    let mut scanner = HeadScanner::default();
+    for &end in cuts.iter().chain([&bytes.len()]) {
+        if let HeadScan::Complete(end) = scan(&mut scanner, &bytes[..end])? {
+            return Ok(HeadScan::Complete(end));
+        }
+    }
+    Ok(HeadScan::NeedMore)
 }
 
 /// Numbers that look random and depend on some bytes alone.

@@ -4,11 +4,11 @@
 use std::mem::MaybeUninit;
 
 use cos_auth_proxy::http1::{
-    Body, HeadScan, HeadScanner, Limits, RequestFault, RequestHead, Version, read_request,
+    Body, HeadScan, Limits, RequestFault, RequestHead, Version, read_request,
 };
 
 use super::{
-    cuts::cuts,
+    cuts::{cuts, scan_in_pieces},
     plain::{Plain, is_token, version_text, written},
     reading::LIMITS,
 };
@@ -35,15 +35,8 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// What a scanner says that sees the bytes in these pieces.
 fn scan(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Result<HeadScan, RequestFault> {
-    let mut scanner = HeadScanner::default();
-    for &end in cuts.iter().chain([&bytes.len()]) {
-        if let HeadScan::Complete(end) = scanner.scan(&bytes[..end], limits)? {
-            return Ok(HeadScan::Complete(end));
-        }
-    }
-    Ok(HeadScan::NeedMore)
+    scan_in_pieces(bytes, cuts, |scanner, piece| scanner.scan(piece, limits))
 }
 
 /// Reads a head and, if it is accepted, holds it against the plain reading.

@@ -4,11 +4,11 @@
 use std::mem::MaybeUninit;
 
 use cos_auth_proxy::http1::{
-    AnswerTo, Body, HeadScan, HeadScanner, Limits, ResponseFault, ResponseHead, read_response,
+    AnswerTo, Body, HeadScan, Limits, ResponseFault, ResponseHead, read_response,
 };
 
 use super::{
-    cuts::cuts,
+    cuts::{cuts, scan_in_pieces},
     plain::{Plain, version_text, written},
     reading::LIMITS,
 };
@@ -37,15 +37,8 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// What a scanner says that sees the bytes in these pieces.
 fn scan(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Result<HeadScan, ResponseFault> {
-    let mut scanner = HeadScanner::default();
-    for &end in cuts.iter().chain([&bytes.len()]) {
-        if let HeadScan::Complete(end) = scanner.scan_response(&bytes[..end], limits)? {
-            return Ok(HeadScan::Complete(end));
-        }
-    }
-    Ok(HeadScan::NeedMore)
+    scan_in_pieces(bytes, cuts, |scanner, piece| scanner.scan_response(piece, limits))
 }
 
 /// Reads a head and, if it is accepted, holds it against the plain reading.

@@ -109,7 +109,12 @@ impl Case {
 
 /// A head with these lines besides Host (without CR LF), and what follows it.
 pub(crate) fn request(method: &str, lines: &[&str], body: &str) -> Vec<u8> {
-    let mut bytes = format!("{method} /{{id}} HTTP/1.1\r\nHost: localhost:9000\r\n");
+    message(&format!("{method} /{{id}} HTTP/1.1\r\nHost: localhost:9000"), lines, body)
+}
+
+/// A first line, further lines (all without the last CR LF), and what follows the head.
+pub(crate) fn message(first: &str, lines: &[&str], body: &str) -> Vec<u8> {
+    let mut bytes = format!("{first}\r\n");
     for line in lines {
         bytes.push_str(line);
         bytes.push_str("\r\n");

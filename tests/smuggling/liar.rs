@@ -11,14 +11,13 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::JoinSet,
     time::timeout,
 };
 
 use super::{
     judge::{Reading, Seen, lossy, read},
     lies::{Lie, To, Told},
-    recorder::answer,
+    recorder::{answer, serve_all},
 };
 
 /// Where liar and client of one lie wait for each other.
@@ -59,18 +58,11 @@ impl Liar {
 
     /// Serves until `until` is over and every connection has ended.
     pub(crate) async fn serve(self: Arc<Self>, listener: &TcpListener, until: impl Future) {
-        let mut connections = JoinSet::new();
-        let mut until = std::pin::pin!(until);
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    *self.connections.lock().unwrap() += 1;
-                    connections.spawn(Arc::clone(&self).connection(accepted.unwrap().0));
-                }
-                _ = &mut until => break,
-            }
-        }
-        while connections.join_next().await.is_some() {}
+        let taken = |stream| {
+            *self.connections.lock().unwrap() += 1;
+            Arc::clone(&self).connection(stream)
+        };
+        serve_all(listener, until, taken).await;
     }
 
     async fn connection(self: Arc<Self>, mut stream: TcpStream) {

@@ -1,5 +1,7 @@
 //! What an upstream may say instead of the truth, and what must come of it.
 
+use super::case::message;
+
 #[path = "lies/bodies.rs"]
 mod bodies;
 #[path = "lies/endings.rs"]
@@ -116,14 +118,7 @@ impl Lie {
 
 /// An answer with these lines (without CR LF) and what follows the head.
 fn ok(lines: &[&str], body: &str) -> Vec<u8> {
-    let mut bytes = "HTTP/1.1 200 OK\r\n".to_owned();
-    for line in lines {
-        bytes.push_str(line);
-        bytes.push_str("\r\n");
-    }
-    bytes.push_str("\r\n");
-    bytes.push_str(body);
-    bytes.into()
+    message("HTTP/1.1 200 OK", lines, body)
 }
 
 /// Every lie, with the name of its family.

@@ -28,19 +28,11 @@ pub(crate) struct Recorder(Mutex<Record>);
 impl Recorder {
     /// Serves until dropped or until `listener` has ended.
     pub(crate) async fn serve(self: Arc<Self>, listener: &TcpListener, until: impl Future) {
-        let mut connections = JoinSet::new();
-        let mut until = std::pin::pin!(until);
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    let (stream, _) = accepted.unwrap();
-                    self.0.lock().unwrap().connections += 1;
-                    connections.spawn(Arc::clone(&self).connection(stream));
-                }
-                _ = &mut until => break,
-            }
-        }
-        while connections.join_next().await.is_some() {}
+        let taken = |stream| {
+            self.0.lock().unwrap().connections += 1;
+            Arc::clone(&self).connection(stream)
+        };
+        serve_all(listener, until, taken).await;
     }
 
     pub(crate) fn take(&self) -> Record {
@@ -76,6 +68,23 @@ impl Recorder {
             Reading::Whole(..) | Reading::Wrong(_) => record.wrong.push(lossy(&bytes)),
         }
     }
+}
+
+/// Serves every connection until `until` is over and each of them has ended.
+pub(crate) async fn serve_all<C: Future<Output = ()> + Send + 'static>(
+    listener: &TcpListener,
+    until: impl Future,
+    mut serve: impl FnMut(TcpStream) -> C,
+) {
+    let mut connections = JoinSet::new();
+    let mut until = std::pin::pin!(until);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => drop(connections.spawn(serve(accepted.unwrap().0))),
+            _ = &mut until => break,
+        }
+    }
+    while connections.join_next().await.is_some() {}
 }
 
 /// Says which request it answers.
