@@ -31,7 +31,7 @@ mod upstream;
 
 pub use admit::{Admitted, Gate};
 pub use allow::{Allow, AllowFault};
-pub use answer::{Answered, continue_100, forward_head, own_answer};
+pub use answer::{Answered, continue_100, end_head, forward_head, own_answer};
 pub use classify::Method;
 pub use compose::{Composer, Outbound, Signed};
 pub use key_error::{Blame, ENOUGH as ERROR_BYTES, blame};

@@ -6,6 +6,7 @@
 mod answer;
 mod buffers;
 mod connection;
+mod deadline;
 mod exchange;
 mod framing;
 mod heal;
@@ -20,9 +21,11 @@ mod pace;
 mod places;
 mod pool;
 mod prepare;
+mod rare;
 mod record;
 mod server_time;
 mod settings;
+mod shelf;
 mod signature;
 #[cfg(test)]
 mod simulation_tests;
@@ -31,6 +34,7 @@ mod splice;
 mod stream;
 mod threads;
 mod tls;
+mod turn;
 mod upload;
 mod upstream;
 mod worker;

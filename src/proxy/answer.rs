@@ -31,16 +31,12 @@ pub fn continue_100() -> &'static [u8] {
     b"HTTP/1.1 100 Continue\r\n\r\n"
 }
 
-/// Appends the client-side form of an upstream head to `out` and says how its body is framed
-/// towards the client (`UntilClose` forces `keep_alive` off; the effective value is returned).
+/// Appends the client-side form of an upstream head to `out`, but for its end (see [`end_head`]),
+/// and says how its body is framed towards the client.
 ///
 /// A body whose end upstream marks by closing becomes chunked, so that a body that is cut short
 /// also looks cut short here.
-pub fn forward_head(
-    upstream: &ResponseHead<'_, '_>,
-    how: Answered,
-    out: &mut Vec<u8>,
-) -> (Body, bool) {
+pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Vec<u8>) -> Body {
     let bodiless = how.to_head || matches!(upstream.status, 100..=199 | 204 | 304);
     let body = match (upstream.body, how.version) {
         _ if bodiless => Body::None,
@@ -49,7 +45,6 @@ pub fn forward_head(
         (Body::Chunked | Body::UntilClose, Version::Http11) => Body::Chunked,
         (Body::Chunked | Body::UntilClose, Version::Http10) => Body::UntilClose,
     };
-    let keep_alive = how.keep_alive && body != Body::UntilClose;
 
     status_line(upstream.status, upstream.reason.as_bytes(), out);
     let of_this_hop = upstream.connection_names();
@@ -78,9 +73,16 @@ pub fn forward_head(
         Body::Chunked => line(b"Transfer-Encoding", b"chunked", out),
         Body::Length(_) | Body::None | Body::UntilClose => {}
     }
+    body
+}
+
+/// Ends a head whose body is framed as [`forward_head`] said, and tells whether the client's
+/// connection stays: never after a body that only its close ends.
+pub fn end_head(body: Body, how: Answered, out: &mut Vec<u8>) -> bool {
+    let keep_alive = how.keep_alive && body != Body::UntilClose;
     connection(keep_alive, how.version, out);
     out.extend_from_slice(b"\r\n");
-    (body, keep_alive)
+    keep_alive
 }
 
 /// Appends a whole answer of our own (head and COS-shaped XML body; no body for HEAD).
@@ -243,7 +245,8 @@ mod tests {
             keep_alive: true,
         };
         let mut out = Vec::new();
-        let (body, keep_alive) = forward_head(&upstream, how, &mut out);
+        let body = forward_head(&upstream, how, &mut out);
+        let keep_alive = end_head(body, how, &mut out);
         (String::from_utf8(out).unwrap(), body, keep_alive)
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::{
     clock::Timestamp,
@@ -22,9 +22,12 @@ use crate::{
 
 use super::{
     buffers::{Buffer, SMALL},
+    deadline::within,
     framing::{Framing, next_piece},
     pace::Pace,
+    rare::rarely,
     record::Record,
+    splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
     worker::Worker,
 };
@@ -43,6 +46,8 @@ pub(super) struct Answer<'w> {
     touched: bool,
     interim: usize,
     pub(super) head: Option<Head>,
+    /// The head as it goes to the client, but for its end.
+    out: Vec<u8>,
     /// When the request was out.
     asked_at: Option<Instant>,
     /// How the connection ended while the body was kept back: a socket tells that only once.
@@ -58,6 +63,8 @@ pub(super) struct Head {
     status: u16,
     pub(super) len: usize,
     pub(super) body: Body,
+    /// How the body goes to the client.
+    to_client: Body,
     pub(super) keep_alive: bool,
 }
 
@@ -100,6 +107,7 @@ impl<'w> Answer<'w> {
             touched: false,
             interim: 0,
             head: None,
+            out: Vec::new(),
             asked_at: None,
             ended: None,
             quiet_since: None,
@@ -271,17 +279,18 @@ impl<'w> Answer<'w> {
             let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
             let head = self.buffer.unread().get(..len).unwrap_or_default();
             let head = match http1::read_response(head, &mut slots, &LIMITS, self.answer_to()) {
-                Ok(head) => {
-                    Head { status: head.status, len, body: head.body, keep_alive: head.keep_alive }
-                }
+                Ok(head) => head,
                 Err(fault) => {
                     tracing::warn!(%fault, "upstream's answer is not acceptable");
                     return Err(());
                 }
             };
             if head.status >= 200 {
-                self.heard = (400..500).contains(&head.status).then(Vec::new);
-                self.head = Some(head);
+                let (status, body, keep_alive) = (head.status, head.body, head.keep_alive);
+                self.out = self.worker.buffers.head();
+                let to_client = proxy::forward_head(&head, self.to, &mut self.out);
+                self.heard = (400..500).contains(&status).then(Vec::new);
+                self.head = Some(Head { status, len, body, to_client, keep_alive });
                 return Ok(true);
             }
             self.interim += 1;
@@ -302,9 +311,9 @@ impl<'w> Answer<'w> {
         record: &mut Record,
         keep: bool,
     ) -> Result<Down, BodyEnd> {
-        let mut out = self.worker.buffers.head();
+        let mut out = std::mem::take(&mut self.out);
         let result = self.bring(upstream, client, record, keep, &mut out).await;
-        self.worker.buffers.give_head(out);
+        self.out = out;
         result
     }
 
@@ -316,10 +325,12 @@ impl<'w> Answer<'w> {
         keep: bool,
         out: &mut Vec<u8>,
     ) -> Result<Down, BodyEnd> {
-        let (to_client, client_kept) = self.write_head(keep, out)?;
         let Some(head) = self.head.take() else {
             return Err(BodyEnd::Cut(UpstreamErrorKind::Malformed));
         };
+        let to_client = head.to_client;
+        let how = Answered { keep_alive: self.to.keep_alive && keep, ..self.to };
+        let client_kept = proxy::end_head(to_client, how, out);
         self.buffer.consume(head.len);
         let mut decoder = BodyDecoder::of_answer(head.body);
         let framing = Framing::down(to_client);
@@ -376,7 +387,10 @@ impl<'w> Answer<'w> {
             if !self.buffer.is_empty() {
                 continue;
             }
-            if self.splice_body(upstream, client, record, &mut pace, decoder).await? {
+            if let Some(pipe) = self.pipe(upstream, client, decoder)
+                && rarely(self.splice_body(pipe, upstream, client, record, &mut pace, decoder))
+                    .await?
+            {
                 break;
             }
             self.fit_buffer(decoder);
@@ -396,27 +410,29 @@ impl<'w> Answer<'w> {
         Ok(self.buffer.is_empty())
     }
 
-    /// Brings the rest of the body inside the kernel, if it can go that way: whether it did.
+    /// A pipe for the rest of the body, if it can go that way.
+    fn pipe(&self, upstream: &Stream, client: &Stream, decoder: &BodyDecoder) -> Option<Pipe<'w>> {
+        if self.heard.is_some() || self.ended.is_some() {
+            return None;
+        }
+        self.worker.pipes.between(upstream, client, decoder.remaining())
+    }
+
+    /// Brings the rest of the body inside the kernel; whether that worked.
     async fn splice_body(
         &mut self,
+        mut pipe: Pipe<'_>,
         upstream: &Stream,
         client: &mut Stream,
         record: &mut Record,
         pace: &mut Pace,
         decoder: &mut BodyDecoder,
     ) -> Result<bool, BodyEnd> {
-        if self.heard.is_some() || self.ended.is_some() {
-            return Ok(false);
-        }
         let worker = self.worker;
-        let remaining = decoder.remaining();
-        let Some(mut pipe) = worker.pipes.between(upstream, client, remaining) else {
-            return Ok(false);
-        };
         worker.buffers.give(std::mem::take(&mut self.buffer));
         while let Some(left @ 1..) = decoder.remaining() {
             let read = poll_fn(|cx| pipe.poll_fill(upstream, left, cx));
-            let n = match timeout(worker.settings.stall_timeout, read).await {
+            let n = match within(worker.settings.stall_timeout, read).await {
                 Ok(Ok(n @ 1..)) => n,
                 Ok(Err(refused)) if refused.kind() == io::ErrorKind::Unsupported => {
                     return Ok(false);
@@ -442,17 +458,6 @@ impl<'w> Answer<'w> {
             Ok(Ok(Filled::Bytes)) => None,
             other => Some(cut(&other)),
         }
-    }
-
-    fn write_head(&self, keep: bool, out: &mut Vec<u8>) -> Result<(Body, bool), BodyEnd> {
-        let broken = || BodyEnd::Cut(UpstreamErrorKind::Malformed);
-        let len = self.head.as_ref().ok_or_else(broken)?.len;
-        let mut slots: FieldSlots<'_> = [const { MaybeUninit::uninit() }; 128];
-        let head = self.buffer.unread().get(..len).unwrap_or_default();
-        let head = http1::read_response(head, &mut slots, &LIMITS, self.answer_to())
-            .map_err(|_unreachable| broken())?;
-        let how = Answered { keep_alive: self.to.keep_alive && keep, ..self.to };
-        Ok(proxy::forward_head(&head, how, out))
     }
 
     /// Swaps the small buffer for one that suits the rest of the body.
@@ -486,5 +491,6 @@ async fn bring(bytes: impl Sending, client: &mut Stream, pace: &mut Pace) -> Res
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         self.worker.buffers.give(std::mem::take(&mut self.buffer));
+        self.worker.buffers.give_head(std::mem::take(&mut self.out));
     }
 }

@@ -4,13 +4,12 @@
 //! bodies; their total over all threads is bounded by a budget, so that many transfers at once get
 //! smaller buffers instead of more memory.
 
-use std::{
-    cell::RefCell,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
+
+use super::shelf::Shelf;
 
 /// Holds a usual head together with a small body.
 pub(super) const SMALL: usize = 16 * 1024;
@@ -18,9 +17,11 @@ pub(super) const SMALL: usize = 16 * 1024;
 const LARGE: usize = 512 * 1024;
 /// The least a large body gets when the budget is used up.
 const MODEST: usize = 64 * 1024;
-/// Small buffers a thread keeps for reuse.
-const KEPT_SMALL: usize = 64;
-/// Large buffers a thread keeps for reuse until it is idle.
+/// Small buffers, and heads, that a thread keeps for reuse at most.
+const KEPT_SMALL: usize = 256;
+/// A head that needed more room than this is not kept.
+const TALLEST: usize = 2 * SMALL;
+/// Large buffers that a thread keeps for reuse at most.
 const KEPT_LARGE: usize = 4;
 
 /// Bytes that arrived and were not used yet, inside a fixed room.
@@ -136,24 +137,24 @@ impl Budget {
 /// The buffers of one data thread.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    small: RefCell<Vec<Buffer>>,
-    large: RefCell<Vec<Buffer>>,
-    heads: RefCell<Vec<Vec<u8>>>,
+    small: Shelf<Buffer>,
+    large: Shelf<Buffer>,
+    heads: Shelf<Vec<u8>>,
     budget: Arc<Budget>,
 }
 
 impl Buffers {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
         Self {
-            small: RefCell::default(),
-            large: RefCell::default(),
-            heads: RefCell::default(),
+            small: Shelf::new(KEPT_SMALL),
+            large: Shelf::new(KEPT_LARGE),
+            heads: Shelf::new(KEPT_SMALL),
             budget,
         }
     }
 
     pub(super) fn small(&self) -> Buffer {
-        self.small.borrow_mut().pop().unwrap_or_else(|| Buffer::with_room(SMALL))
+        self.small.take().unwrap_or_else(|| Buffer::with_room(SMALL))
     }
 
     /// A buffer for a body of which `remaining` bytes are still to come (`None`: unknown).
@@ -161,7 +162,7 @@ impl Buffers {
         if remaining.is_some_and(|n| n <= SMALL as u64) {
             return self.small();
         }
-        if let Some(kept) = self.large.borrow_mut().pop() {
+        if let Some(kept) = self.large.take() {
             return kept;
         }
         let wanted = match remaining {
@@ -180,42 +181,34 @@ impl Buffers {
     pub(super) fn give(&self, mut buffer: Buffer) {
         buffer.start = 0;
         buffer.end = 0;
-        if buffer.room.len() == SMALL {
-            let mut small = self.small.borrow_mut();
-            if small.len() < KEPT_SMALL {
-                small.push(buffer);
-            }
-        } else if buffer.granted == LARGE
-            && buffer.room.len() == LARGE
-            && self.large.borrow().len() < KEPT_LARGE
-        {
-            self.large.borrow_mut().push(buffer);
-        } else {
+        let no_room_for = match buffer.room.len() {
+            SMALL => self.small.put(buffer),
+            LARGE if buffer.granted == LARGE => self.large.put(buffer),
+            _ => Some(buffer),
+        };
+        if let Some(buffer) = no_room_for {
             self.budget.give(buffer.granted);
         }
     }
 
     /// An empty vector for a head that is written.
     pub(super) fn head(&self) -> Vec<u8> {
-        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(4096))
+        self.heads.take().unwrap_or_else(|| Vec::with_capacity(4096))
     }
 
     /// Takes such a vector back.
     pub(super) fn give_head(&self, mut head: Vec<u8>) {
         head.clear();
-        let mut heads = self.heads.borrow_mut();
-        if head.capacity() <= 2 * SMALL && heads.len() < KEPT_SMALL {
-            heads.push(head);
+        if matches!(head.capacity(), 1..=TALLEST) {
+            self.heads.put(head);
         }
     }
 
-    /// Frees what is kept for reuse: called when the thread has nothing to do.
-    pub(super) fn shrink(&self) {
-        for buffer in self.large.borrow_mut().drain(..) {
-            self.budget.give(buffer.granted);
-        }
-        self.small.borrow_mut().truncate(KEPT_SMALL / 8);
-        self.heads.borrow_mut().truncate(KEPT_SMALL / 8);
+    /// Frees what was not needed since the last sweep.
+    pub(super) fn sweep(&self) {
+        self.large.sweep(|buffer| self.budget.give(buffer.granted));
+        self.small.sweep(drop);
+        self.heads.sweep(drop);
     }
 }
 
@@ -233,7 +226,7 @@ mod tests {
         buffers.give(first);
         assert_eq!(buffers.for_body(Some(1 << 30)).room(), LARGE);
         buffers.give(second);
-        buffers.shrink();
+        buffers.sweep();
         assert_eq!(buffers.budget.left.load(Ordering::Relaxed), LARGE / 2);
     }
 

@@ -19,9 +19,11 @@ use super::{
     leased::Leased,
     pace::Pace,
     prepare::{ClientSide, Halt, Prepared, With, prepare},
+    rare::rarely,
     record::Record,
     server_time,
     stream::{Filled, Outgoing, Stream, poll_fill, write_out},
+    turn::others_first,
     upload::{Upload, UploadEnd},
     worker::Worker,
 };
@@ -50,7 +52,7 @@ pub(super) async fn run(
         Err(refused) => {
             let mut record = Record::start(&worker.meter, worker.settings.access_log);
             let side = ClientSide::unknown(inbox.unread());
-            return refuse(worker, client, &mut record, &refused, side, b"").await;
+            return rarely(refuse(worker, client, &mut record, &refused, side, b"")).await;
         }
     };
     let mut exchange = Exchange {
@@ -65,11 +67,14 @@ pub(super) async fn run(
         last,
         pace: Pace::of(&worker.settings),
     };
-    let prepared = match exchange.prepare().await {
-        Ok(prepared) => prepared,
-        Err(after) => return after,
+    let ready = match exchange.prepare(None, &With::Usual) {
+        Ok(ready) => ready,
+        Err(halt) => match rarely(exchange.prepare_on(*halt)).await {
+            Ok(ready) => ready,
+            Err(after) => return after,
+        },
     };
-    exchange.carry_out(prepared).await
+    exchange.carry_out(ready).await
 }
 
 pub(super) struct Exchange<'w> {
@@ -97,6 +102,12 @@ pub(super) struct Ready {
     pub(super) held: Option<Vec<u8>>,
 }
 
+/// A request that is not signed yet, and why.
+struct Halted {
+    halt: Halt,
+    held: Option<Vec<u8>>,
+}
+
 /// How one attempt towards upstream failed.
 struct Failed {
     refused: Refused,
@@ -108,25 +119,32 @@ struct Failed {
 }
 
 impl<'w> Exchange<'w> {
-    /// Prepares until signed: waits for a key or holds the body where that is asked for.
-    async fn prepare(&mut self) -> Result<Ready, After> {
-        let mut held = None;
-        let mut with = With::Usual;
+    /// Signs, with the body if that is held.
+    fn prepare(&mut self, held: Option<Vec<u8>>, with: &With) -> Result<Ready, Box<Halted>> {
+        let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
+        match prepare(self.worker, &mut self.record, head, held.as_deref(), with) {
+            Ok(prepared) => Ok(Ready { prepared, held }),
+            Err(halt) => Err(Box::new(Halted { halt, held })),
+        }
+    }
+
+    /// Prepares on until signed: waits for a key or holds the body where that is asked for.
+    async fn prepare_on(&mut self, halted: Halted) -> Result<Ready, After> {
+        let Halted { mut halt, mut held } = halted;
         let mut waited = false;
         let mut until = None;
+        let mut with = With::Usual;
         loop {
-            let head = self.inbox.unread().get(..self.head_len).unwrap_or_default();
-            match prepare(self.worker, &mut self.record, head, held.as_deref(), &with) {
-                Ok(prepared) => return Ok(Ready { prepared, held }),
-                Err(Halt::NearlyOver { key, key_set }) => {
+            match halt {
+                Halt::NearlyOver { key, key_set } => {
                     let patience = self.patience(&mut until);
                     self.worker.keys(key_set).await_next(&key, patience).await;
                     with = With::WhatThereIs;
                 }
-                Err(Halt::NoKey { no_key, client, .. }) if waited => {
+                Halt::NoKey { no_key, client, .. } if waited => {
                     return Err(self.no_key(&no_key, client).await);
                 }
-                Err(Halt::NoKey { key_set, client, .. }) => {
+                Halt::NoKey { key_set, client, .. } => {
                     waited = true;
                     let patience = self.patience(&mut until);
                     let keys = self.worker.keys(key_set);
@@ -138,27 +156,33 @@ impl<'w> Exchange<'w> {
                         }
                     }
                 }
-                Err(Halt::Hold(side)) => match self.hold_body(side).await {
-                    Ok(body) => {
-                        self.body_taken = true;
-                        held = Some(body);
-                    }
-                    Err(HoldEnd::ClientGone) => {
-                        self.record.client_gone();
-                        return Err(After::Drop);
-                    }
-                    Err(HoldEnd::Refused(refused)) => {
-                        return Err(self.refuse(&refused, side, true).await);
-                    }
-                },
-                Err(Halt::Refused(refused, side)) => {
+                Halt::Hold(side) => held = Some(self.hold(side).await?),
+                Halt::Refused(refused, side) => {
                     return Err(self.refuse(&refused, side, false).await);
                 }
-                Err(Halt::Broken(refused)) => {
+                Halt::Broken(refused) => {
                     let side = ClientSide::unknown(self.inbox.unread());
                     return Err(self.refuse(&refused, side, true).await);
                 }
             }
+            match self.prepare(held, &with) {
+                Ok(ready) => return Ok(ready),
+                Err(again) => Halted { halt, held } = *again,
+            }
+        }
+    }
+
+    async fn hold(&mut self, side: ClientSide) -> Result<Vec<u8>, After> {
+        match self.hold_body(side).await {
+            Ok(body) => {
+                self.body_taken = true;
+                Ok(body)
+            }
+            Err(HoldEnd::ClientGone) => {
+                self.record.client_gone();
+                Err(After::Drop)
+            }
+            Err(HoldEnd::Refused(refused)) => Err(self.refuse(&refused, side, true).await),
         }
     }
 
@@ -181,31 +205,29 @@ impl<'w> Exchange<'w> {
 
     /// Sends the request and brings back the answer; a dead reused connection is replaced once, and
     /// a refused key or time where the request can be sent again.
-    async fn carry_out(mut self, mut ready: Ready) -> After {
+    async fn carry_out(&mut self, mut ready: Ready) -> After {
         let side = ready.prepared.client;
         let mut repeated = false;
         let mut tried = Tried::default();
+        // Before a connection is taken: whether it lives is looked at just before it is written to.
+        others_first().await;
         loop {
             let kept = if repeated { None } else { self.worker.pool.take(&ready.prepared.origin) };
             let reused = kept.is_some();
             let upstream = match kept {
                 Some(stream) => stream,
-                None => match self.worker.connector.connect(&ready.prepared.origin).await {
-                    Ok(stream) => {
-                        self.worker.meter.upstream_opened();
-                        stream
-                    }
-                    Err(failure) => {
-                        self.worker.meter.upstream_error(failure.kind);
-                        return self.refuse(&failure.refused, side, false).await;
-                    }
+                None => match rarely(self.open(&ready)).await {
+                    Ok(stream) => stream,
+                    Err(failed) => return rarely(self.refuse(&failed, side, false)).await,
                 },
             };
             let mut upstream = Leased::new(upstream, self.worker);
-            match self.attempt(&ready, &mut upstream).await {
-                Ok(Attempt::Answered { mut answer, uploaded }) => {
+            let mut answer = Answer::new(self.worker, side.answered);
+            match self.attempt(&ready, &mut upstream, &mut answer).await {
+                Ok(Attempt::Answered { uploaded }) => {
                     if matches!(answer.status(), 400..=499) {
-                        match self.heal(&mut tried, &ready, &mut upstream, &mut answer).await {
+                        let healed = self.heal(&mut tried, &ready, &mut upstream, &mut answer);
+                        match rarely(healed).await {
                             Ok(Some(again)) => {
                                 if uploaded && answer.is_done_with() {
                                     upstream.give_back(Arc::clone(&ready.prepared.origin));
@@ -221,9 +243,8 @@ impl<'w> Exchange<'w> {
                         }
                     }
                     self.settle(&tried, &ready.prepared);
-                    let worker = self.worker;
-                    let after = self.bring_down(&ready, upstream, answer, uploaded).await;
-                    worker.buffers.give_head(ready.prepared.signed.into_buffer());
+                    let after = self.bring_down(&ready, upstream, &mut answer, uploaded).await;
+                    self.worker.buffers.give_head(ready.prepared.signed.into_buffer());
                     return after;
                 }
                 Ok(Attempt::ClientGone) => {
@@ -231,7 +252,7 @@ impl<'w> Exchange<'w> {
                     return After::Drop;
                 }
                 Ok(Attempt::ClientBroken(refused)) => {
-                    return self.refuse(&refused, side, true).await;
+                    return rarely(self.refuse(&refused, side, true)).await;
                 }
                 Err(failed) => {
                     let provably_safe =
@@ -242,8 +263,22 @@ impl<'w> Exchange<'w> {
                         continue;
                     }
                     self.worker.meter.upstream_error(failed.kind);
-                    return self.refuse(&failed.refused, side, self.body_begun).await;
+                    let in_doubt = self.body_begun;
+                    return rarely(self.refuse(&failed.refused, side, in_doubt)).await;
                 }
+            }
+        }
+    }
+
+    async fn open(&self, ready: &Ready) -> Result<Stream, Refused> {
+        match self.worker.connector.connect(&ready.prepared.origin).await {
+            Ok(stream) => {
+                self.worker.meter.upstream_opened();
+                Ok(stream)
+            }
+            Err(failure) => {
+                self.worker.meter.upstream_error(failure.kind);
+                Err(failure.refused)
             }
         }
     }
@@ -253,36 +288,31 @@ impl<'w> Exchange<'w> {
         &mut self,
         ready: &Ready,
         upstream: &mut Leased<'_>,
-    ) -> Result<Attempt<'w>, Failed> {
+        answer: &mut Answer<'w>,
+    ) -> Result<Attempt, Failed> {
         let side = ready.prepared.client;
-        let mut answer = Answer::new(self.worker, side.answered);
+        let head = ready.prepared.signed.head();
         let end = match &ready.held {
             Some(body) => {
-                Upload::whole(
-                    self.worker,
-                    upstream.stream(),
-                    &mut answer,
-                    ready.prepared.signed.head(),
-                    body,
-                )
-                .await
+                let whole = Upload::whole(self.worker, upstream.stream(), answer, head, body);
+                rarely(whole).await
             }
             None => {
-                if self.say_continue(side).await.is_err() {
+                if side.expects_continue && rarely(self.say_continue(side)).await.is_err() {
                     return Ok(Attempt::ClientGone);
                 }
                 let mut upload = Upload {
                     worker: self.worker,
                     client: self.client,
                     upstream: upstream.stream(),
-                    answer: &mut answer,
+                    answer: &mut *answer,
                     record: &mut self.record,
                     pace: &mut self.pace,
                     begun: false,
                 };
                 let end = upload
                     .send(
-                        ready.prepared.signed.head(),
+                        head,
                         side.body,
                         ready.prepared.signed.body(),
                         &mut self.inbox,
@@ -307,8 +337,8 @@ impl<'w> Exchange<'w> {
             Ok(()) => {
                 let now = Instant::now();
                 self.record.first_byte_at = Some(now);
-                server_time::sample(self.worker, &answer, now);
-                Ok(Attempt::Answered { answer, uploaded })
+                server_time::sample(self.worker, answer, now);
+                Ok(Attempt::Answered { uploaded })
             }
             Err(AnswerEnd::ClientGone) => Ok(Attempt::ClientGone),
             Err(AnswerEnd::Failed { kind, reason }) => {
@@ -321,12 +351,13 @@ impl<'w> Exchange<'w> {
 
     /// Writes the answer to the client and decides what both connections are good for afterwards.
     async fn bring_down(
-        mut self,
+        &mut self,
         ready: &Ready,
         mut upstream: Leased<'_>,
-        mut answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         uploaded: bool,
     ) -> After {
+        others_first().await;
         let keep = uploaded && !self.ends_connection();
         let status = answer.status();
         self.record.answered(status, Speaker::Upstream, answer.request_id());
@@ -345,7 +376,7 @@ impl<'w> Exchange<'w> {
                     return After::Close;
                 }
                 self.inbox.consume(self.head_len);
-                After::Keep(self.inbox)
+                After::Keep(std::mem::take(&mut self.inbox))
             }
             Err(answer::BodyEnd::ClientGone) => {
                 self.record.client_gone();
@@ -400,8 +431,8 @@ impl<'w> Exchange<'w> {
     }
 }
 
-enum Attempt<'a> {
-    Answered { answer: Answer<'a>, uploaded: bool },
+enum Attempt {
+    Answered { uploaded: bool },
     ClientGone,
     ClientBroken(Refused),
 }

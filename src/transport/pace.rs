@@ -3,11 +3,11 @@
 //! Only the time that is spent waiting for this client counts, so that a slow upstream is never
 //! the client's fault; and it is measured only where there is something to wait for.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::TransportSettings;
+use super::{TransportSettings, deadline::at_once};
 
 /// The patience of this client is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,7 @@ impl Pace {
     /// Waits for the client; cancel-safe as far as `step` is.
     pub(super) async fn wait<T>(&mut self, step: impl Future<Output = T>) -> Result<T, TooSlow> {
         let mut step = pin!(step);
-        // Most steps are ready: those need no clock and no timer.
-        if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(step.as_mut().poll(cx))).await {
+        if let Some(done) = at_once(step.as_mut()).await {
             return Ok(done);
         }
         let began_at = Instant::now();

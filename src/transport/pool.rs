@@ -15,7 +15,8 @@ use super::stream::Stream;
 
 struct Idle {
     stream: Stream,
-    since: Instant,
+    /// When a sweep first saw it: a request then needs no clock for it.
+    since: Option<Instant>,
 }
 
 struct Kept {
@@ -49,7 +50,7 @@ impl Pool {
         let kept = idle.iter_mut().find(|kept| kept.is_for(origin))?;
         while let Some(mut candidate) = kept.waiting.pop() {
             self.meter.upstream_idle(-1);
-            if candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream) {
+            if is_quiet(&mut candidate.stream) {
                 return Some(candidate.stream);
             }
             self.meter.upstream_closed();
@@ -64,19 +65,20 @@ impl Pool {
             return;
         }
         self.meter.upstream_idle(1);
-        let since = Instant::now();
+        let arrived = Idle { stream, since: None };
         let mut idle = self.idle.borrow_mut();
         match idle.iter_mut().find(|kept| kept.is_for(&origin)) {
-            Some(kept) => kept.waiting.push(Idle { stream, since }),
-            None => idle.push(Kept { origin, waiting: vec![Idle { stream, since }] }),
+            Some(kept) => kept.waiting.push(arrived),
+            None => idle.push(Kept { origin, waiting: vec![arrived] }),
         }
     }
 
-    /// Closes what is too old or was closed by upstream.
-    pub(super) fn sweep(&self) {
+    /// Closes what was there for its life, or was closed by upstream.
+    pub(super) fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain_mut(|kept| {
             kept.waiting.retain_mut(|candidate| {
-                let keep = candidate.since.elapsed() < self.life && is_quiet(&mut candidate.stream);
+                let since = *candidate.since.get_or_insert(now);
+                let keep = now.duration_since(since) < self.life && is_quiet(&mut candidate.stream);
                 if !keep {
                     self.meter.upstream_idle(-1);
                     self.meter.upstream_closed();

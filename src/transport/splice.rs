@@ -2,7 +2,7 @@
 //! sees their bytes. Linux only.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     task::{Context, Poll, ready},
@@ -11,7 +11,10 @@ use std::{
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 
-use super::stream::{Sending, Stream};
+use super::{
+    shelf::Shelf,
+    stream::{Sending, Stream},
+};
 
 /// A body with less than this still to come is copied: that takes as few calls.
 pub(super) const LEAST: u64 = 64 * 1024;
@@ -22,13 +25,13 @@ const ROOM: usize = 1024 * 1024;
 /// Pipes of one thread in use at once; further bodies are copied.
 const MOST: usize = 256;
 
-/// Pipes a thread keeps for reuse until it is idle.
+/// Pipes a thread keeps for reuse at most.
 const KEPT: usize = 8;
 
 /// The pipes of one data thread.
 #[derive(Debug)]
 pub(super) struct Pipes {
-    idle: RefCell<Vec<Ends>>,
+    idle: Shelf<Ends>,
     in_use: Cell<usize>,
     /// Off by the operator, or since the kernel refused.
     on: Cell<bool>,
@@ -36,7 +39,7 @@ pub(super) struct Pipes {
 
 impl Pipes {
     pub(super) fn new(on: bool) -> Self {
-        Self { idle: RefCell::default(), in_use: Cell::new(0), on: Cell::new(on) }
+        Self { idle: Shelf::new(KEPT), in_use: Cell::new(0), on: Cell::new(on) }
     }
 
     /// A pipe for a body of which `remaining` bytes go from one socket to the other; `None` where
@@ -54,15 +57,14 @@ impl Pipes {
         if plain(from).is_none() || plain(to).is_none() {
             return None;
         }
-        let kept = self.idle.borrow_mut().pop();
-        let ends = kept.or_else(|| Ends::open().ok())?;
+        let ends = self.idle.take().or_else(|| Ends::open().ok())?;
         self.in_use.set(self.in_use.get() + 1);
         Some(Pipe { pipes: self, ends: Some(ends), held: 0 })
     }
 
-    /// Closes what is kept for reuse: called when the thread has nothing to do.
-    pub(super) fn shrink(&self) {
-        self.idle.borrow_mut().clear();
+    /// Closes what was not needed since the last sweep.
+    pub(super) fn sweep(&self) {
+        self.idle.sweep(drop);
     }
 }
 
@@ -134,9 +136,8 @@ impl Pipe<'_> {
 impl Drop for Pipe<'_> {
     fn drop(&mut self) {
         self.pipes.in_use.set(self.pipes.in_use.get() - 1);
-        let mut idle = self.pipes.idle.borrow_mut();
-        if self.held == 0 && idle.len() < KEPT {
-            idle.extend(self.ends.take());
+        if let (0, Some(empty)) = (self.held, self.ends.take()) {
+            self.pipes.idle.put(empty);
         }
     }
 }

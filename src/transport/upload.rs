@@ -6,8 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::timeout;
-
 use crate::{
     http1::{Body, BodyDecoder},
     metrics::UpstreamErrorKind,
@@ -17,9 +15,12 @@ use crate::{
 use super::{
     answer::Answer,
     buffers::Buffer,
+    deadline::within,
     framing::{Framing, next_piece},
     pace::{Pace, TooSlow},
+    rare::rarely,
     record::Record,
+    splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill},
     worker::Worker,
 };
@@ -104,10 +105,13 @@ impl Upload<'_, '_> {
         mut framed: Vec<u8>,
         inbox: &mut Buffer,
     ) -> UploadEnd {
-        match self.splice_body(framing, &mut decoder).await {
-            Ok(false) => {}
-            Ok(true) => return UploadEnd::Sent,
-            Err(end) => return end,
+        let remaining = decoder.remaining().filter(|_| framing == Framing::Plain);
+        if let Some(pipe) = self.worker.pipes.between(self.client, self.upstream, remaining) {
+            match rarely(self.splice_body(pipe, &mut decoder)).await {
+                Ok(false) => {}
+                Ok(true) => return UploadEnd::Sent,
+                Err(end) => return end,
+            }
         }
         let mut buffer = self.worker.buffers.for_body(decoder.remaining());
         let end = loop {
@@ -148,17 +152,13 @@ impl Upload<'_, '_> {
         end
     }
 
-    /// Sends the rest of the body inside the kernel, if it can go that way: whether it did.
+    /// Sends the rest of the body inside the kernel; whether that worked.
     async fn splice_body(
         &mut self,
-        framing: Framing,
+        mut pipe: Pipe<'_>,
         decoder: &mut BodyDecoder,
     ) -> Result<bool, UploadEnd> {
         let worker = self.worker;
-        let remaining = decoder.remaining().filter(|_| framing == Framing::Plain);
-        let Some(mut pipe) = worker.pipes.between(self.client, self.upstream, remaining) else {
-            return Ok(false);
-        };
         while let Some(left @ 1..) = decoder.remaining() {
             let n = match self.read(|client, cx| pipe.poll_fill(client, left, cx)).await {
                 Ok(n) => n,
@@ -264,7 +264,7 @@ async fn send(
             }
             poll_answer(upstream, answer, cx).map(Step::Heard)
         });
-        match timeout(worker.settings.stall_timeout, step).await {
+        match within(worker.settings.stall_timeout, step).await {
             Err(_) => {
                 return Some(UploadEnd::Failed {
                     unsent: false,

@@ -107,6 +107,8 @@ impl Drop for Place {
 /// What the thread knows of one connection: enough to end it from outside while it idles.
 #[derive(Default)]
 pub(super) struct Slot {
+    idle: Cell<bool>,
+    /// When a sweep first saw it idle: a request then needs no clock for it.
     idle_since: Cell<Option<Instant>>,
     /// Told to give back what a rest does not need.
     told_to_rest: Cell<bool>,
@@ -116,11 +118,12 @@ pub(super) struct Slot {
 impl Slot {
     /// Between two requests: may be closed at any time.
     pub(super) fn idle(&self) {
-        self.idle_since.set(Some(Instant::now()));
+        self.idle.set(true);
     }
 
     /// A request is under way.
     pub(super) fn busy(&self) {
+        self.idle.set(false);
         self.idle_since.set(None);
         self.told_to_rest.set(false);
     }
@@ -144,9 +147,14 @@ impl Slot {
         }
     }
 
-    /// How long it has idled; `None` while a request is under way.
+    /// How long it has idled, to a sweep; `None` while a request is under way.
     fn idle_for(&self, now: Instant) -> Option<Duration> {
-        self.idle_since.get().map(|since| now.duration_since(since))
+        if !self.idle.get() {
+            return None;
+        }
+        let since = self.idle_since.get().unwrap_or(now);
+        self.idle_since.set(Some(since));
+        Some(now.duration_since(since))
     }
 }
 
@@ -156,9 +164,7 @@ type Connections = Rc<RefCell<BTreeMap<u64, (Rc<Slot>, AbortHandle)>>>;
 pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Arrived>) {
     let connections = Connections::default();
     let mut next_number = 0u64;
-    let mut sweep = tokio::time::interval(
-        SWEEP.min(worker.settings.client_idle_timeout / 4).max(Duration::from_millis(10)),
-    );
+    let mut sweep = tokio::time::interval(sweep_every(&worker.settings));
     loop {
         // In a fixed order, so that a simulated run can be repeated.
         tokio::select! {
@@ -180,6 +186,12 @@ pub(super) async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<A
         sweep_idle(&worker, &connections, LAST_WORD);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Often enough that a life in idleness is kept to a quarter.
+fn sweep_every(settings: &TransportSettings) -> Duration {
+    let shortest = settings.client_idle_timeout.min(settings.pool_idle_timeout);
+    SWEEP.min(shortest / 4).max(Duration::from_millis(10))
 }
 
 fn accept(worker: &Rc<Worker>, connections: &Connections, number: u64, arrived: Arrived) {
@@ -215,26 +227,22 @@ fn register(stream: ArrivedStream) -> std::io::Result<Stream> {
 
 fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     let now = Instant::now();
-    let mut all_idle = true;
     // Collected first: an aborted task may remove itself from the map at once.
     let mut overdue: Vec<AbortHandle> = Vec::new();
     for (slot, task) in connections.borrow().values() {
         match slot.idle_for(now) {
-            None => all_idle = false,
             Some(span) if span >= patience => overdue.push(task.clone()),
             Some(span) if span >= SWEEP => slot.tell_to_rest(),
-            Some(_) => {}
+            Some(_) | None => {}
         }
     }
     for task in overdue {
         task.abort();
     }
-    worker.pool.sweep();
-    if all_idle {
-        worker.buffers.shrink();
-        worker.connector.rooms.shrink();
-        worker.pipes.shrink();
-    }
+    worker.pool.sweep(now);
+    worker.buffers.sweep();
+    worker.connector.rooms.sweep();
+    worker.pipes.sweep();
 }
 
 /// Closes some of what idles, so that clients which wait for a place get in.

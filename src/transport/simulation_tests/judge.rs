@@ -296,7 +296,8 @@ fn buffers(world: &World) {
     const LARGE: usize = 512 * 1024;
     let house = world.house.borrow();
     let buffers = &house.worker.buffers;
-    buffers.shrink();
+    buffers.sweep();
+    buffers.sweep();
     for taken in 0..world.plan.budget / LARGE {
         if buffers.for_body(Some(u64::MAX)).room() != LARGE {
             return world.flaw(format!("only {taken} large buffers are left of the budget"));

@@ -1,7 +1,9 @@
 //! Where the kernel cannot move bytes from socket to socket: every body is copied.
 
 use std::{
+    convert::Infallible,
     io,
+    marker::PhantomData,
     task::{Context, Poll},
 };
 
@@ -16,29 +18,32 @@ impl Pipes {
         Self
     }
 
-    pub(super) fn between(&self, _: &Stream, _: &Stream, _: Option<u64>) -> Option<Pipe> {
+    pub(super) fn between(&self, _: &Stream, _: &Stream, _: Option<u64>) -> Option<Pipe<'_>> {
         None
     }
 
-    pub(super) fn shrink(&self) {}
+    pub(super) fn sweep(&self) {}
 }
 
 /// There is none.
 #[derive(Debug)]
-pub(super) enum Pipe {}
+pub(super) struct Pipe<'p> {
+    never: Infallible,
+    _pipes: PhantomData<&'p Pipes>,
+}
 
-impl Pipe {
+impl Pipe<'_> {
     pub(super) fn poll_fill(
         &mut self,
         _: &Stream,
         _: u64,
         _: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        match *self {}
+        match self.never {}
     }
 
     pub(super) fn drain(&mut self) -> Drain {
-        match *self {}
+        match self.never {}
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where records lie between the socket and rustls: lent while bytes are in them, shared by the
 //! connections of one data thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
-use super::super::buffers::Buffer;
+use super::super::{buffers::Buffer, shelf::Shelf};
 
 /// The largest record that TLS allows, with a little to spare.
 pub(super) const NARROW: usize = 19 * 1024;
@@ -13,20 +13,26 @@ pub(super) const WIDE: usize = 66 * 1024;
 pub(super) const WIDEST: usize = 2 * WIDE;
 /// Wide rooms that a thread has out at once; the rest makes do with narrow ones.
 const WIDE_OUT: usize = 64;
-/// Rooms of each kind that a thread keeps for reuse.
+/// Rooms of each kind that a thread keeps for reuse at most.
 const KEPT: usize = 16;
 
 /// The rooms of one data thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::transport) struct Rooms {
-    narrow: RefCell<Vec<Buffer>>,
-    wide: RefCell<Vec<Buffer>>,
+    narrow: Shelf<Buffer>,
+    wide: Shelf<Buffer>,
     wide_out: Cell<usize>,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { narrow: Shelf::new(KEPT), wide: Shelf::new(KEPT), wide_out: Cell::new(0) }
+    }
 }
 
 impl Rooms {
     pub(super) fn narrow(&self) -> Buffer {
-        self.narrow.borrow_mut().pop().unwrap_or_else(|| Buffer::with_room(NARROW))
+        self.narrow.take().unwrap_or_else(|| Buffer::with_room(NARROW))
     }
 
     /// A wide room, unless too many are out.
@@ -35,7 +41,7 @@ impl Rooms {
             return None;
         }
         self.wide_out.set(self.wide_out.get() + 1);
-        Some(self.wide.borrow_mut().pop().unwrap_or_else(|| Buffer::with_room(WIDE)))
+        Some(self.wide.take().unwrap_or_else(|| Buffer::with_room(WIDE)))
     }
 
     /// Takes a room back; what lies in it is forgotten.
@@ -49,10 +55,7 @@ impl Rooms {
             }
             _ => return, // none, or grown for a long handshake
         };
-        let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT {
-            kept.push(room);
-        }
+        kept.put(room);
     }
 
     #[cfg(test)]
@@ -60,10 +63,10 @@ impl Rooms {
         self.wide_out.get()
     }
 
-    /// Frees what is kept for reuse: called when the thread has nothing to do.
-    pub(in crate::transport) fn shrink(&self) {
-        self.narrow.borrow_mut().truncate(1);
-        self.wide.borrow_mut().clear();
+    /// Frees what was not needed since the last sweep.
+    pub(in crate::transport) fn sweep(&self) {
+        self.narrow.sweep(drop);
+        self.wide.sweep(drop);
     }
 }
 
@@ -81,8 +84,9 @@ mod tests {
         for room in out {
             rooms.give(room);
         }
-        assert_eq!(rooms.wide.borrow().len(), KEPT);
-        rooms.shrink();
-        assert!(rooms.wide.borrow().is_empty());
+        assert_eq!(rooms.wide.len(), KEPT);
+        rooms.sweep();
+        rooms.sweep();
+        assert_eq!(rooms.wide.len(), 0);
     }
 }
