@@ -7,7 +7,9 @@ use std::io::{self, IsTerminal};
 
 use tracing::{Subscriber, level_filters::LevelFilter, subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt,
+    Layer, Registry,
+    filter::Targets,
+    fmt,
     fmt::{MakeWriter, format::FmtSpan},
     layer::SubscriberExt,
     reload,
@@ -65,7 +67,7 @@ pub enum LogError {
 /// Changes the level while the process runs.
 #[derive(Debug, Clone)]
 pub struct LogHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     access: bool,
 }
 
@@ -132,10 +134,10 @@ where
     Ok((subscriber, LogHandle { filter: reload, access: settings.access }))
 }
 
-fn filter(text: &str, access: bool) -> Result<EnvFilter, LogError> {
+fn filter(text: &str, access: bool) -> Result<Targets, LogError> {
     let bad = || LogError::BadLevel { text: text.to_owned() };
     let text = text.trim();
-    if text.is_empty() {
+    if text.split(',').any(str::is_empty) {
         // It would parse as `error`.
         return Err(bad());
     }
@@ -151,7 +153,7 @@ fn filter(text: &str, access: bool) -> Result<EnvFilter, LogError> {
         let access = if access { "info" } else { "off" };
         directives.push_str(&format!(",{ACCESS_TARGET}={access}"));
     }
-    EnvFilter::builder().parse(directives).map_err(|_reason| bad())
+    directives.parse().map_err(|_reason| bad())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const LINGER_QUIET: Duration = Duration::from_secs(2);
 
 /// Of the connections of a thread that wait for their next request, how many keep the room of the
 /// last one for it.
-const ROOMS_KEPT: usize = 256;
+const ROOMS_KEPT: usize = 128;
 
 /// Serves one connection to its end. Cancel-safe between requests; dropping it during one closes
 /// both connections of that request.
@@ -165,6 +165,6 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         let size = size_of_output(serve);
-        assert!(size <= 260, "{size} bytes");
+        assert!(size <= 128, "{size} bytes");
     }
 }
