@@ -29,6 +29,7 @@ use super::{
     record::Record,
     splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
+    turn::others_first,
     worker::Worker,
 };
 
@@ -394,6 +395,7 @@ impl<'w> Answer<'w> {
                 break;
             }
             self.fit_buffer(decoder);
+            others_first().await;
             if let Some(end) = self.read_on(upstream).await {
                 let closed = matches!(end, BodyEnd::Cut(UpstreamErrorKind::Truncated));
                 if !closed || decoder.close().is_err() {
@@ -442,6 +444,7 @@ impl<'w> Answer<'w> {
             decoder.skip(n);
             bring(pipe.drain(), client, pace).await?;
             record.response_bytes(n);
+            others_first().await;
         }
         Ok(true)
     }

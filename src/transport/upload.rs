@@ -22,6 +22,7 @@ use super::{
     record::Record,
     splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill},
+    turn::others_first,
     worker::Worker,
 };
 
@@ -147,6 +148,7 @@ impl Upload<'_, '_> {
                 inbox.append(buffer.unread());
                 break UploadEnd::Sent;
             }
+            others_first().await;
         };
         self.worker.buffers.give(buffer);
         end
@@ -171,6 +173,7 @@ impl Upload<'_, '_> {
                 return Err(end);
             }
             self.record.request_bytes(n);
+            others_first().await;
         }
         Ok(true)
     }
