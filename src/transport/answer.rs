@@ -29,7 +29,7 @@ use super::{
     record::Record,
     splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill, poll_gone, write_out},
-    turn::others_first,
+    turn::Share,
     worker::Worker,
 };
 
@@ -395,7 +395,6 @@ impl<'w> Answer<'w> {
                 break;
             }
             self.fit_buffer(decoder);
-            others_first().await;
             if let Some(end) = self.read_on(upstream).await {
                 let closed = matches!(end, BodyEnd::Cut(UpstreamErrorKind::Truncated));
                 if !closed || decoder.close().is_err() {
@@ -432,6 +431,7 @@ impl<'w> Answer<'w> {
     ) -> Result<bool, BodyEnd> {
         let worker = self.worker;
         worker.buffers.give(std::mem::take(&mut self.buffer));
+        let mut share = Share::default();
         while let Some(left @ 1..) = decoder.remaining() {
             let read = poll_fn(|cx| pipe.poll_fill(upstream, left, cx));
             let n = match within(worker.settings.stall_timeout, read).await {
@@ -444,7 +444,7 @@ impl<'w> Answer<'w> {
             decoder.skip(n);
             bring(pipe.drain(), client, pace).await?;
             record.response_bytes(n);
-            others_first().await;
+            share.take(n).await;
         }
         Ok(true)
     }

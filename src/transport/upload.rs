@@ -22,7 +22,7 @@ use super::{
     record::Record,
     splice::Pipe,
     stream::{COPIED, Filled, Outgoing, Sending, Stream, poll_fill},
-    turn::others_first,
+    turn::Share,
     worker::Worker,
 };
 
@@ -148,7 +148,6 @@ impl Upload<'_, '_> {
                 inbox.append(buffer.unread());
                 break UploadEnd::Sent;
             }
-            others_first().await;
         };
         self.worker.buffers.give(buffer);
         end
@@ -161,6 +160,7 @@ impl Upload<'_, '_> {
         decoder: &mut BodyDecoder,
     ) -> Result<bool, UploadEnd> {
         let worker = self.worker;
+        let mut share = Share::default();
         while let Some(left @ 1..) = decoder.remaining() {
             let n = match self.read(|client, cx| pipe.poll_fill(client, left, cx)).await {
                 Ok(n) => n,
@@ -173,7 +173,7 @@ impl Upload<'_, '_> {
                 return Err(end);
             }
             self.record.request_bytes(n);
-            others_first().await;
+            share.take(n).await;
         }
         Ok(true)
     }
