@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What slow clients cost the others: slowhttptest in its four modes against the proxy.
 
-    python3 benches/slow/run.py [--rounds 3] [--seconds 5] [--connections 1000]
+    python3 benches/slow/gathered.py [--rounds 3] [--seconds 5] [--connections 1000]
 
 Starts the upstream of the comparison and the proxy before it (release build, defaults, one data thread), keeps
 ordinary clients at a fixed rate, and measures their latency in calm and under each attack, in turn,
@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
 import signal
 import statistics
 import subprocess
@@ -23,7 +22,8 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benches/compare"))
+sys.path.insert(1, str(ROOT / "benches/compare"))
+from attackers import MODES, attack, need_slowhttptest  # noqa: E402
 from candidates import Ours  # noqa: E402
 from run import conditions_of_host, free_port, load, pinned, spread, wait_for_port  # noqa: E402
 
@@ -32,23 +32,6 @@ BAR = 2.0
 OTHERS, RATE = 32, 1000
 # The attackers are all there, and what was sent to them at once is sent: within this time.
 GATHER_S = 30.0
-
-MODES = {
-    "slow headers": ["-H", "-t", "GET", "-x", "24", "-i", "5"],
-    "slow body": ["-B", "-t", "PUT", "-s", "1000000", "-x", "10", "-i", "5"],
-    "slow read": ["-X", "-t", "GET", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"],
-    "range": ["-R", "-t", "GET", "-a", "10", "-b", "3000"],
-}
-TARGETS = {"slow body": "/put", "slow read": "/64m"}
-
-
-def need_slowhttptest():
-    if not shutil.which("slowhttptest") and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "slowhttptest"], check=True, stdout=sys.stderr)
-    if not shutil.which("slowhttptest"):
-        raise SystemExit("slowhttptest not found: install it (Debian: apt install slowhttptest) and run again")
-
 
 class Stand:
     """The upstream of the comparison, and the proxy before it."""
@@ -83,14 +66,6 @@ def measure(tools, stand, seconds):
     if process.wait(60) or result["errors"] or not result["requests"]:
         raise SystemExit(f"ordinary clients failed: {result}")
     return result["p50_us"], result["p99_us"]
-
-
-def attack(stand, mode, connections, seconds):
-    """Runs until it is killed; what it prints is of no interest."""
-    url = f"http://127.0.0.1:{stand.port}{TARGETS.get(mode, '/1k')}"
-    words = ["-c", connections, "-r", connections, "-l", int(seconds + 60), "-u", url, *MODES[mode]]
-    command = pinned(0, ["nice", "-n", "19", "slowhttptest", *map(str, words)])
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def gather(stand, wanted):
@@ -136,7 +111,7 @@ def main():
                 for mode in MODES if number % 2 == 0 else list(MODES)[::-1]:
                     calm[mode].append(measure(target / "examples", stand, options.seconds))
                     accepted = stand.series("client_connections_accepted_total")
-                    attackers = attack(stand, mode, options.connections, options.seconds)
+                    attackers = attack(stand.port, mode, options.connections, options.seconds)
                     try:
                         gather(stand, accepted + options.connections)
                         held[mode].append((stand.series("client_connections"), stand.series("client_connections_accepted_total") - accepted))
