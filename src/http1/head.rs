@@ -1,6 +1,6 @@
 //! What a head says, as borrowed slices of the bytes it was read from.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use super::ConnectionNames;
 
@@ -66,6 +66,8 @@ pub struct RequestHead<'h, 'b> {
 /// An answer head that passed every strictness rule.
 #[derive(Debug)]
 pub struct ResponseHead<'h, 'b> {
+    /// The whole head as it came.
+    pub head: &'b [u8],
     /// Protocol version.
     pub version: Version,
     /// Status, 100 to 599.
@@ -103,6 +105,20 @@ impl<'b> RequestHead<'_, 'b> {
 }
 
 impl<'b> ResponseHead<'_, 'b> {
+    /// Where the line of one of the fields stands in the head, if it is written as we would write
+    /// it: name, colon, one space, value, CR LF.
+    #[must_use]
+    pub fn plain_line(&self, field: &Field<'b>) -> Option<Range<usize>> {
+        let name_at = field.name.as_ptr().addr().checked_sub(self.head.as_ptr().addr())?;
+        let value_at = name_at.checked_add(field.name.len() + 2)?;
+        let end = value_at.checked_add(field.value.len() + 2)?;
+        let line = self.head.get(name_at..end)?;
+        let is_plain = line.get(field.name.len()..)?.starts_with(b": ")
+            && line.ends_with(b"\r\n")
+            && std::ptr::eq(self.head.get(value_at..end - 2)?, field.value);
+        is_plain.then_some(name_at..end)
+    }
+
     /// The first value of `name`, compared without case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {

@@ -56,7 +56,7 @@ pub fn read_response<'h, 'b>(
     let survey = Survey::of(head, fields)?;
     let body = body_of(survey.framing(version)?, status, to)?;
     let keep_alive = survey.keep_alive(version) && body != Body::UntilClose;
-    Ok(ResponseHead { version, status, reason, fields, body, keep_alive })
+    Ok(ResponseHead { head, version, status, reason, fields, body, keep_alive })
 }
 
 /// RFC 9112 section 6.3. A 304 and the answer to a HEAD may tell the length that a GET would have

@@ -1,8 +1,11 @@
 //! Heads towards the client: COS's own with clean hop-by-hop fields, and the proxy's refusals.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -50,6 +53,7 @@ pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Ve
     let of_this_hop = upstream.connection_names();
     let lists_any = of_this_hop.clone().next().is_some();
     let mut has_length = false;
+    let mut run = Run { head: upstream.head, lines: 0..0 };
     for field in upstream.fields {
         let is_length = field.name.eq_ignore_ascii_case("content-length");
         // A length stands beside the body it is of, and in the head of a body that is not sent.
@@ -63,9 +67,16 @@ pub fn forward_head(upstream: &ResponseHead<'_, '_>, how: Answered, out: &mut Ve
         };
         if pass {
             has_length |= is_length;
-            line(field.name.as_bytes(), field.value, out);
+            match upstream.plain_line(field) {
+                Some(line) => run.add(line, out),
+                None => {
+                    run.end(out);
+                    line(field.name.as_bytes(), field.value, out);
+                }
+            }
         }
     }
+    run.end(out);
     match body {
         Body::Length(length) if !has_length => {
             line(b"Content-Length", itoa::Buffer::new().format(length).as_bytes(), out);
@@ -127,6 +138,27 @@ fn ends_here(name: &str, body: Body) -> bool {
         return body != Body::Chunked;
     }
     is_hop_by_hop(name) || name.eq_ignore_ascii_case(OWN_ERROR)
+}
+
+/// Lines of a head that follow one another and go on as they are: copied at once.
+struct Run<'b> {
+    head: &'b [u8],
+    lines: Range<usize>,
+}
+
+impl Run<'_> {
+    fn add(&mut self, line: Range<usize>, out: &mut Vec<u8>) {
+        if line.start != self.lines.end {
+            self.end(out);
+            self.lines.start = line.start;
+        }
+        self.lines.end = line.end;
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.get(self.lines.clone()).unwrap_or_default());
+        self.lines.start = self.lines.end;
+    }
 }
 
 fn status_line(status: u16, reason: &[u8], out: &mut Vec<u8>) {
@@ -228,15 +260,44 @@ mod tests {
     const TO_HEAD: Answered =
         Answered { version: Version::Http11, keep_alive: true, to_head: true };
 
+    /// However upstream sets its blanks, the client gets the same.
     fn forward(
         status: u16,
         fields: &[(&'static str, &'static str)],
         body: Body,
         how: Answered,
     ) -> (String, Body, bool) {
-        let fields: Vec<Field<'_>> =
-            fields.iter().map(|&(name, value)| Field { name, value: value.as_bytes() }).collect();
+        let plain = forward_as(": ", "", status, fields, body, how);
+        for (before, after) in [(":", ""), (":\t ", " "), (": ", " "), (":", "   ")] {
+            assert_eq!(forward_as(before, after, status, fields, body, how), plain, "{before:?}");
+        }
+        plain
+    }
+
+    fn forward_as(
+        before: &str,
+        after: &str,
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+        body: Body,
+        how: Answered,
+    ) -> (String, Body, bool) {
+        let mut head = String::from("HTTP/1.1 200 Fine\r\n");
+        let mut places = Vec::new();
+        for (name, value) in fields {
+            let name_at = head.len();
+            head += &format!("{name}{before}{value}{after}\r\n");
+            let value_at = name_at + name.len() + before.len();
+            places.push((name_at..name_at + name.len(), value_at..value_at + value.len()));
+        }
+        head += "\r\n";
+        let field = |(name, value): &(Range<usize>, Range<usize>)| Field {
+            name: head.get(name.clone()).unwrap(),
+            value: head.get(value.clone()).unwrap().as_bytes(),
+        };
+        let fields: Vec<Field<'_>> = places.iter().map(field).collect();
         let upstream = ResponseHead {
+            head: head.as_bytes(),
             version: Version::Http11,
             status,
             reason: "Fine",

@@ -309,7 +309,7 @@ impl<'w> Answer<'w> {
         &mut self,
         upstream: &mut Stream,
         client: &mut Stream,
-        record: &mut Record,
+        record: &mut Record<'_>,
         keep: bool,
     ) -> Result<Down, BodyEnd> {
         let mut out = std::mem::take(&mut self.out);
@@ -322,7 +322,7 @@ impl<'w> Answer<'w> {
         &mut self,
         upstream: &mut Stream,
         client: &mut Stream,
-        record: &mut Record,
+        record: &mut Record<'_>,
         keep: bool,
         out: &mut Vec<u8>,
     ) -> Result<Down, BodyEnd> {
@@ -353,7 +353,7 @@ impl<'w> Answer<'w> {
         &mut self,
         upstream: &mut Stream,
         client: &mut Stream,
-        record: &mut Record,
+        record: &mut Record<'_>,
         decoder: &mut BodyDecoder,
         framing: Framing,
         out: &mut Vec<u8>,
@@ -425,7 +425,7 @@ impl<'w> Answer<'w> {
         mut pipe: Pipe<'_>,
         upstream: &Stream,
         client: &mut Stream,
-        record: &mut Record,
+        record: &mut Record<'_>,
         pace: &mut Pace,
         decoder: &mut BodyDecoder,
     ) -> Result<bool, BodyEnd> {

@@ -1,6 +1,6 @@
 //! One request, once through: head in, signed head out, body up, answer down.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -80,7 +80,7 @@ pub(super) async fn run(
 pub(super) struct Exchange<'w> {
     pub(super) worker: &'w Worker,
     pub(super) client: &'w mut Stream,
-    pub(super) record: Record,
+    pub(super) record: Record<'w>,
     /// The head, then what the client sent after it.
     pub(super) inbox: Buffer,
     pub(super) head_len: usize,
@@ -230,7 +230,7 @@ impl<'w> Exchange<'w> {
                         match rarely(healed).await {
                             Ok(Some(again)) => {
                                 if uploaded && answer.is_done_with() {
-                                    upstream.give_back(Arc::clone(&ready.prepared.origin));
+                                    upstream.give_back(&ready.prepared.origin);
                                 }
                                 ready.prepared = again;
                                 continue;
@@ -370,7 +370,7 @@ impl<'w> Exchange<'w> {
         match brought {
             Ok(down) => {
                 if uploaded && down.upstream_reusable {
-                    upstream.give_back(Arc::clone(&ready.prepared.origin));
+                    upstream.give_back(&ready.prepared.origin);
                 }
                 if !down.client_kept {
                     return After::Close;
@@ -468,7 +468,7 @@ async fn read_head(
 async fn refuse(
     worker: &Worker,
     client: &mut Stream,
-    record: &mut Record,
+    record: &mut Record<'_>,
     refused: &Refused,
     side: ClientSide,
     resource: &[u8],
@@ -488,7 +488,7 @@ async fn refuse(
     }
 }
 
-fn log_refusal(record: &Record, refused: &Refused) {
+fn log_refusal(record: &Record<'_>, refused: &Refused) {
     let (reason, operation) = (refused.reason.name(), record.operation.name());
     let message = &refused.message;
     if refused.reason.status() >= 500 {

@@ -21,7 +21,7 @@ impl<'w> Leased<'w> {
         self.stream.as_mut().expect("only give_back takes the stream, and it takes self")
     }
 
-    pub(super) fn give_back(mut self, origin: Arc<Origin>) {
+    pub(super) fn give_back(mut self, origin: &Arc<Origin>) {
         if let Some(stream) = self.stream.take() {
             self.worker.pool.give(origin, stream);
         }

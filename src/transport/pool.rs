@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// Keeps a connection on which a whole answer was read and nothing else.
-    pub(super) fn give(&self, origin: Arc<Origin>, stream: Stream) {
+    pub(super) fn give(&self, origin: &Arc<Origin>, stream: Stream) {
         if self.len() >= self.most {
             self.meter.upstream_closed();
             return;
@@ -67,9 +67,9 @@ impl Pool {
         self.meter.upstream_idle(1);
         let arrived = Idle { stream, since: None };
         let mut idle = self.idle.borrow_mut();
-        match idle.iter_mut().find(|kept| kept.is_for(&origin)) {
+        match idle.iter_mut().find(|kept| kept.is_for(origin)) {
             Some(kept) => kept.waiting.push(arrived),
-            None => idle.push(Kept { origin, waiting: vec![arrived] }),
+            None => idle.push(Kept { origin: Arc::clone(origin), waiting: vec![arrived] }),
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) enum Halt {
 /// Admits, takes the key, composes and signs. `head` ends with its blank line.
 pub(super) fn prepare(
     worker: &Worker,
-    record: &mut Record,
+    record: &mut Record<'_>,
     head: &[u8],
     held: Option<&[u8]>,
     with: &With,

@@ -1,7 +1,5 @@
 //! What is remembered of one request for metrics and the access line, whatever its end.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use crate::{
@@ -10,8 +8,8 @@ use crate::{
 };
 
 /// Counts a request from its head to its end; also when the connection's task is dropped.
-pub(super) struct Record {
-    meter: Arc<Meter>,
+pub(super) struct Record<'w> {
+    meter: &'w Meter,
     started_at: Instant,
     access: Option<AccessLine>,
     pub(super) operation: Operation,
@@ -29,12 +27,12 @@ struct AccessLine {
     request_id: String,
 }
 
-impl Record {
+impl<'w> Record<'w> {
     /// Starts counting; a request that ends without an answer counts as the client's going.
-    pub(super) fn start(meter: &Arc<Meter>, access_log: bool) -> Self {
+    pub(super) fn start(meter: &'w Meter, access_log: bool) -> Self {
         meter.request_started();
         Self {
-            meter: Arc::clone(meter),
+            meter,
             started_at: Instant::now(),
             access: access_log.then(AccessLine::default),
             operation: Operation::Unknown,
@@ -81,7 +79,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for Record<'_> {
     fn drop(&mut self) {
         let duration = self.started_at.elapsed();
         let first_byte = self.first_byte_at.map(|at| at.duration_since(self.started_at));

@@ -39,6 +39,11 @@ const BUFFER_BUDGET: usize = 16 * 1024 * 1024;
 /// Threads of each data thread's own pool that resolve names.
 const RESOLVER_THREADS: usize = 2;
 
+/// Connections served between two looks at the sockets, if so many wait. A small request is served
+/// in four steps, so this is the runtime's usual interval twice: what has arrived is then mostly
+/// read before any of it is answered.
+const POLLS_PER_LOOK: u32 = 122;
+
 /// How long cut threads may take to close their sockets.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
@@ -211,6 +216,7 @@ impl Seed {
     fn live(self, arrivals: mpsc::UnboundedReceiver<Arrived>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .event_interval(POLLS_PER_LOOK)
             .max_blocking_threads(RESOLVER_THREADS)
             .build_local(tokio::runtime::LocalOptions::default());
         let runtime = match runtime {

@@ -48,7 +48,7 @@ pub(super) struct Upload<'u, 'w> {
     pub(super) client: &'u mut Stream,
     pub(super) upstream: &'u mut Stream,
     pub(super) answer: &'u mut Answer<'w>,
-    pub(super) record: &'u mut Record,
+    pub(super) record: &'u mut Record<'w>,
     /// How much longer the client may take.
     pub(super) pace: &'u mut Pace,
     /// Some of the body is out of the client's hands and not kept: it cannot be sent again.
