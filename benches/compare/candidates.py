@@ -67,7 +67,7 @@ class Nginx:
 
     def command(self, folder, port, scheme, origin):
         prefix = folder / f"nginx-{port}"
-        prefix.mkdir()
+        prefix.mkdir(exist_ok=True)  # a port may come twice
         config = prefix / "nginx.conf"
         config.write_text(f"""
 daemon off; worker_processes {self.threads}; pid {prefix}/pid; error_log {prefix}/error.log;
