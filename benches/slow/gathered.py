@@ -39,6 +39,7 @@ class Stand:
     def __init__(self, binary, tools, folder):
         self.upstream = subprocess.Popen(pinned(0, [str(tools / "compare-origin"), str(folder)]), stdout=subprocess.PIPE, text=True)
         plain, secure = map(int, self.upstream.stdout.readline().split())
+        self.upstream_port = plain
         origin = {"http": plain, "https": secure, "ca": folder / "ca.pem"}
         self.port, self.telemetry = free_port(), free_port()
         command, environment = Ours(binary).command(folder, self.port, "http", origin)
@@ -60,8 +61,8 @@ class Stand:
             process.wait(10)
 
 
-def measure(tools, stand, seconds):
-    process = load(tools, stand.port, "GET", "/1k", 0, OTHERS, seconds, RATE)
+def measure(tools, port, seconds):
+    process = load(tools, port, "GET", "/1k", 0, OTHERS, seconds, RATE)
     result = json.loads(process.stdout.readlines()[-1])
     if process.wait(60) or result["errors"] or not result["requests"]:
         raise SystemExit(f"ordinary clients failed: {result}")
@@ -103,19 +104,22 @@ def main():
         build = ["cargo", "build", "--release", "--bin", "cos-auth-proxy", "--example", "compare-load", "--example", "compare-origin"]
         subprocess.run(build, cwd=ROOT, check=True)
     binary = options.binary or target / "cos-auth-proxy"
-    calm, under, held = {m: [] for m in MODES}, {m: [] for m in MODES}, {m: [] for m in MODES}
+    calm, under, held, upstream_calm, upstream_under = ({m: [] for m in MODES} for _ in range(5))
     with tempfile.TemporaryDirectory() as folder:
         stand = Stand(binary.resolve(), target / "examples", pathlib.Path(folder))
         try:
             for number in range(options.rounds):
                 for mode in MODES if number % 2 == 0 else list(MODES)[::-1]:
-                    calm[mode].append(measure(target / "examples", stand, options.seconds))
+                    measured = lambda port: measure(target / "examples", port, options.seconds)  # noqa: E731
+                    upstream_calm[mode].append(measured(stand.upstream_port))
+                    calm[mode].append(measured(stand.port))
                     accepted = stand.series("client_connections_accepted_total")
                     attackers = attack(stand.port, mode, options.connections, options.seconds)
                     try:
                         gather(stand, accepted + options.connections)
                         held[mode].append((stand.series("client_connections"), stand.series("client_connections_accepted_total") - accepted))
-                        under[mode].append(measure(target / "examples", stand, options.seconds))
+                        under[mode].append(measured(stand.port))
+                        upstream_under[mode].append(measured(stand.upstream_port))
                     finally:
                         attackers.kill()
                         attackers.wait(10)
@@ -123,25 +127,26 @@ def main():
                     print(f"round {number + 1}/{options.rounds} {mode:13} calm {calm[mode][-1]} under {under[mode][-1]} µs, held {held[mode][-1]}", file=sys.stderr)
         finally:
             stand.stop()
-    sys.exit(report(calm, under, held, options))
+    sys.exit(report(calm, under, held, upstream_calm, upstream_under, options))
 
 
-def report(calm, under, held, options):
+def report(calm, under, held, upstream_calm, upstream_under, options):
     print(
         f"{conditions_of_host()} Ordinary clients: GET 1 KiB at {RATE} requests/s on {OTHERS} connections. Attackers: {options.connections} connections of slowhttptest. "
-        f"The proxy on one core, all else on the other. {options.rounds} rounds of {options.seconds:g} s, calm before each attack; measured once the attackers are all there. Medians [min–max].\n"
+        f"The proxy on one core, all else on the other. {options.rounds} rounds of {options.seconds:g} s, calm before each attack; measured once the attackers are all there; at the upstream itself too, which shows what attackers do to the rig. Medians [min–max].\n"
     )
-    print("| attack | connections held (accepted) | p50 calm → under (µs) | p99 calm (µs) | p99 under (µs) | ratio of p99 | bar |")
-    print("|---|---|---|---|---|---|---|")
+    print("| attack | connections held (accepted) | p50 calm → under (µs) | p99 calm (µs) | p99 under (µs) | ratio of p99 | bar | the upstream itself: p99 calm → under, ratio |")
+    print("|---|---|---|---|---|---|---|---|")
     failed = 0
     for mode in MODES:
         p50, p99 = ([[v[i] for v in each[mode]] for each in (calm, under)] for i in (0, 1))
+        own = [statistics.median(v[1] for v in each[mode]) for each in (upstream_calm, upstream_under)]
         ratio = statistics.median(p99[1]) / statistics.median(p99[0])
         open_now, came = (statistics.median(v[i] for v in held[mode]) for i in (0, 1))
         met = ratio <= BAR and came >= options.connections * 0.9
         failed += not met
         halves = " → ".join(f"{statistics.median(each):.0f}" for each in p50)
-        print(f"| {mode} | {open_now:.0f} ({came:.0f}) | {halves} | {spread(p99[0], 0)} | {spread(p99[1], 0)} | {ratio:.2f} | ≤ {BAR:.2f}: {'met' if met else 'missed'} |")
+        print(f"| {mode} | {open_now:.0f} ({came:.0f}) | {halves} | {spread(p99[0], 0)} | {spread(p99[1], 0)} | {ratio:.2f} | ≤ {BAR:.2f}: {'met' if met else 'missed'} | {own[0]:.0f} → {own[1]:.0f}, {own[1] / own[0]:.2f} |")
     return 1 if failed else 0
 
 

@@ -42,3 +42,46 @@ impl Share {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    /// What tasks do in turn, each with a step, others first, and another step.
+    async fn order_of<F: Future<Output = ()> + 'static>(wait: fn() -> F) -> String {
+        let order = Rc::new(RefCell::new(String::new()));
+        let tasks = tokio::task::LocalSet::new();
+        for name in ["a", "b", "c"] {
+            let order = Rc::clone(&order);
+            tasks.spawn_local(async move {
+                order.borrow_mut().push_str(&format!("read {name}, "));
+                wait().await;
+                order.borrow_mut().push_str(&format!("write {name}, "));
+            });
+        }
+        tasks.await;
+        order.take()
+    }
+
+    #[tokio::test]
+    async fn all_that_arrived_is_read_before_any_of_it_is_answered() {
+        assert_eq!(
+            order_of(others_first).await,
+            "read a, read b, read c, write a, write b, write c, "
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_goes_on_until_its_share_is_used_up() {
+        async fn less() {
+            Share::default().take(SHARE - 1).await;
+        }
+        async fn all() {
+            Share { used: SHARE - 1 }.take(1).await;
+        }
+        assert_eq!(order_of(less).await, "read a, write a, read b, write b, read c, write c, ");
+        assert_eq!(order_of(all).await, "read a, read b, read c, write a, write b, write c, ");
+    }
+}
