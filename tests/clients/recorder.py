@@ -190,6 +190,7 @@ class Tap:
 
     def last(self, method=None):
         """The newest request, or the newest with this method."""
+        self.settle()
         return next(r for r in reversed(self.requests) if method in (None, r.method))
 
     def _accept(self):
