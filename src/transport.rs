@@ -23,6 +23,7 @@ mod pool;
 mod prepare;
 mod rare;
 mod record;
+mod refuse;
 mod server_time;
 mod settings;
 mod shelf;

@@ -15,7 +15,7 @@ MUTANTS = [
     ("a connection with garbage on it goes back to the pool", "answer.rs", "Ok(self.buffer.is_empty())\n    }\n\n    /// A pipe",
      "Ok(true)\n    }\n\n    /// A pipe"),
     ("a pooled connection is taken without a look", "pool.rs",
-     "            if is_quiet(&mut candidate.stream) {", "            if true {"),
+     "            if candidate.is_usable(self.life) {", "            if true {"),
     ("the bound of the pool is one too many", "pool.rs", "self.len() >= self.most", "self.len() > self.most"),
     ("what is not safe to repeat is sent again", "exchange.rs", "(failed.died && ready.prepared.safe_to_repeat)", "failed.died"),
     ("a repeated request takes a pooled connection again", "exchange.rs",

@@ -15,8 +15,14 @@ use super::stream::Stream;
 
 struct Idle {
     stream: Stream,
-    /// When a sweep first saw it: a request then needs no clock for it.
+    /// When a sweep first saw it: one that is used again at once needs no clock.
     since: Option<Instant>,
+}
+
+impl Idle {
+    fn is_usable(&mut self, life: Duration) -> bool {
+        self.since.is_none_or(|since| since.elapsed() < life) && is_quiet(&mut self.stream)
+    }
 }
 
 struct Kept {
@@ -50,7 +56,7 @@ impl Pool {
         let kept = idle.iter_mut().find(|kept| kept.is_for(origin))?;
         while let Some(mut candidate) = kept.waiting.pop() {
             self.meter.upstream_idle(-1);
-            if is_quiet(&mut candidate.stream) {
+            if candidate.is_usable(self.life) {
                 return Some(candidate.stream);
             }
             self.meter.upstream_closed();
@@ -77,8 +83,8 @@ impl Pool {
     pub(super) fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain_mut(|kept| {
             kept.waiting.retain_mut(|candidate| {
-                let since = *candidate.since.get_or_insert(now);
-                let keep = now.duration_since(since) < self.life && is_quiet(&mut candidate.stream);
+                candidate.since.get_or_insert(now);
+                let keep = candidate.is_usable(self.life);
                 if !keep {
                     self.meter.upstream_idle(-1);
                     self.meter.upstream_closed();

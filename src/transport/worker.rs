@@ -107,24 +107,32 @@ impl Drop for Place {
 /// What the thread knows of one connection: enough to end it from outside while it idles.
 #[derive(Default)]
 pub(super) struct Slot {
-    idle: Cell<bool>,
-    /// When a sweep first saw it idle: a request then needs no clock for it.
-    idle_since: Cell<Option<Instant>>,
+    phase: Cell<Phase>,
     /// Told to give back what a rest does not need.
     told_to_rest: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    /// A request is under way.
+    #[default]
+    Busy,
+    /// Between two requests, and no sweep saw it yet: so a request needs no clock for it.
+    Idle,
+    /// The same, since a sweep first saw it.
+    IdleSince(Instant),
+}
+
 impl Slot {
     /// Between two requests: may be closed at any time.
     pub(super) fn idle(&self) {
-        self.idle.set(true);
+        self.phase.set(Phase::Idle);
     }
 
     /// A request is under way.
     pub(super) fn busy(&self) {
-        self.idle.set(false);
-        self.idle_since.set(None);
+        self.phase.set(Phase::Busy);
         self.told_to_rest.set(false);
     }
 
@@ -147,14 +155,16 @@ impl Slot {
         }
     }
 
-    /// How long it has idled, to a sweep; `None` while a request is under way.
-    fn idle_for(&self, now: Instant) -> Option<Duration> {
-        if !self.idle.get() {
-            return None;
+    /// Since when it idles, to a sweep; `None` while a request is under way.
+    fn idle_since(&self, now: Instant) -> Option<Instant> {
+        match self.phase.get() {
+            Phase::Busy => None,
+            Phase::IdleSince(since) => Some(since),
+            Phase::Idle => {
+                self.phase.set(Phase::IdleSince(now));
+                Some(now)
+            }
         }
-        let since = self.idle_since.get().unwrap_or(now);
-        self.idle_since.set(Some(since));
-        Some(now.duration_since(since))
     }
 }
 
@@ -230,7 +240,7 @@ fn sweep_idle(worker: &Worker, connections: &Connections, patience: Duration) {
     // Collected first: an aborted task may remove itself from the map at once.
     let mut overdue: Vec<AbortHandle> = Vec::new();
     for (slot, task) in connections.borrow().values() {
-        match slot.idle_for(now) {
+        match slot.idle_since(now).map(|since| now.duration_since(since)) {
             Some(span) if span >= patience => overdue.push(task.clone()),
             Some(span) if span >= SWEEP => slot.tell_to_rest(),
             Some(_) | None => {}
@@ -251,8 +261,8 @@ fn make_room(worker: &Worker, connections: &Connections) {
     let idle = connections
         .borrow()
         .values()
-        .filter(|(slot, _)| slot.idle_for(now).is_some_and(|span| span >= ROOM_PATIENCE))
-        .filter_map(|(slot, task)| Some((slot.idle_since.get()?, task.clone())))
+        .filter_map(|(slot, task)| Some((slot.idle_since(now)?, task.clone())))
+        .filter(|(since, _)| now.duration_since(*since) >= ROOM_PATIENCE)
         .collect();
     for task in places::longest_idle(idle) {
         worker.meter.client_limited(ClientLimit::IdleClosed);
