@@ -97,11 +97,7 @@ def main():
     figures, resident = {}, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        command = run.pinned(0, [str(tools / "compare-origin"), str(folder)])
-        upstream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            plain, secure = map(int, upstream.stdout.readline().split())
-            origin = {"http": plain, "https": secure, "ca": folder / "ca.pem"}
+        with run.upstream(tools, folder) as origin:
             for number in range(options.rounds):
                 for threads in THREADS:
                     for candidate in chosen if number % 2 == 0 else chosen[::-1]:
@@ -115,9 +111,6 @@ def main():
                             running.stop()
             for candidate in chosen:
                 resident[candidate.name] = idle(candidate, tools, origin, folder)
-        finally:
-            upstream.kill()
-            upstream.wait()
     print(f"{run.conditions_of_host()} {options.rounds} interleaved rounds of {options.seconds:g} s after 0.5 s of warm-up. One thread: the candidate on one core, load and upstream on the other; two threads: all share both cores. Medians [min–max].\n")
     sys.exit(report(figures, resident))
 

@@ -133,17 +133,27 @@ def last_number(text):
     return found[0] if found else "?"
 
 
-def set_up(root, binary):
-    """Builds ours and the tools, installs the peers; says what to do where it cannot."""
-    missing = [name for name in ("nginx", "haproxy") if not shutil.which(name)]
+def need(*programs):
+    """Installs what is missing of them; says what to do where it cannot."""
+    missing = [name for name in programs if not shutil.which(name)]
     if missing and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
         subprocess.run(["apt-get", "install", "-y", "-qq", *missing], check=True, stdout=sys.stderr)
         missing = [name for name in missing if not shutil.which(name)]
     if missing:
         raise SystemExit(f"{' and '.join(missing)} not found: install them (Debian: apt install {' '.join(missing)}) and run again")
+
+
+def build(root):
+    """Builds ours and the tools: the binary, and the folder of the tools."""
     examples = ["--example", "compare-load", "--example", "compare-origin"]
     subprocess.run(["cargo", "build", "--release", "--bin", "cos-auth-proxy", *examples], cwd=root, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "release"
-    binary = binary or target / "cos-auth-proxy"
-    return [Direct(), Nginx(), Haproxy(), Ours(binary)], target / "examples"
+    return target / "cos-auth-proxy", target / "examples"
+
+
+def set_up(root, binary):
+    """All candidates, and the folder of the tools."""
+    need("nginx", "haproxy")
+    built, tools = build(root)
+    return [Direct(), Nginx(), Haproxy(), Ours(binary or built)], tools

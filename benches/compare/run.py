@@ -8,6 +8,7 @@ candidate alone, pins it to one core and load and upstream to the other, and pri
 table. CPU is what the operating system charged the candidate's processes; a ratio is of medians.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -104,6 +105,18 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def upstream(tools, folder):
+    """Where it listens, by scheme, and its certificate authority."""
+    process = subprocess.Popen(pinned(0, [str(tools / "compare-origin"), str(folder)]), stdout=subprocess.PIPE, text=True)
+    try:
+        plain, secure = map(int, process.stdout.readline().split())
+        yield {"http": plain, "https": secure, "ca": folder / "ca.pem"}
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Running:
@@ -315,16 +328,10 @@ def main():
     peers = [n for n in names if n not in ("direct", "cos-auth-proxy")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        upstream = subprocess.Popen(pinned(0, [str(tools / "compare-origin"), str(folder)]), stdout=subprocess.PIPE, text=True)
-        try:
-            plain, secure = map(int, upstream.stdout.readline().split())
-            origin = {"http": plain, "https": secure, "ca": folder / "ca.pem"}
+        with upstream(tools, folder) as origin:
             figures = speed(tools, chosen, origin, folder, options.rounds, options.seconds, only)
             latencies = None if only else latency(tools, chosen, origin, folder, options.rounds, options.seconds)
             memories = None if only else memory(tools, chosen, origin, folder)
-        finally:
-            upstream.kill()
-            upstream.wait()
     text = conditions(chosen, options.rounds, options.seconds) + "\n\n" + table(figures, latencies, memories, names, peers, only)
     print(text)
     if options.write:

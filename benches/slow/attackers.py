@@ -1,8 +1,5 @@
 """slowhttptest in its four modes."""
-import os
-import shutil
 import subprocess
-import sys
 
 from run import pinned
 
@@ -13,14 +10,6 @@ MODES = {
     "range": ["-R", "-t", "GET", "-a", "10", "-b", "3000"],
 }
 TARGETS = {"slow body": "/put", "slow read": "/64m"}
-
-
-def need_slowhttptest():
-    if not shutil.which("slowhttptest") and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "slowhttptest"], check=True, stdout=sys.stderr)
-    if not shutil.which("slowhttptest"):
-        raise SystemExit("slowhttptest not found: install it (Debian: apt install slowhttptest) and run again")
 
 
 def attack(port, mode, connections, seconds):

@@ -10,10 +10,8 @@ proxy: so much of it is the upstream's, which serves both. Latency counts from t
 Prints a Markdown table of medians.
 """
 import argparse
-import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,37 +19,29 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT / "benches/compare"))
 import candidates  # noqa: E402
-from attackers import attack, need_slowhttptest  # noqa: E402
-from run import Running, conditions_of_host, cpu_seconds, load, pinned, rss_mib, spread  # noqa: E402
+import ordinary  # noqa: E402
+from attackers import attack  # noqa: E402
+from run import Running, conditions_of_host, cpu_seconds, rss_mib, spread, upstream  # noqa: E402
 
-# Requests of the ordinary clients: connections, and requests per second of all of them.
-OTHERS, RATE, SECONDS = 32, 1000, 4
+SECONDS = 4
 ALONE = "the upstream, not asked by way of the proxy"
-
-
-def ordinary(tools, port, meanwhile=None):
-    """The p99 of ordinary clients in µs; `meanwhile` happens in their second second."""
-    process = load(tools, port, "GET", "/1k", 0, OTHERS, SECONDS, RATE)
-    process.stdout.readline()
-    if meanwhile:
-        time.sleep(1)
-        attackers = meanwhile()
-    result = json.loads(process.stdout.readlines()[-1])
-    if meanwhile:
-        attackers.kill()
-        attackers.wait(10)
-    if process.wait(60) or result["errors"] or not result["requests"]:
-        raise SystemExit(f"ordinary clients failed: {result}")
-    return result["p99_us"]
 
 
 def one_round(tools, name, candidate, origin, folder, connections):
     running = Running(candidate, "http", origin, folder)
     try:
         port = origin["http"] if name == ALONE else running.port
-        calm = ordinary(tools, port)
+        _, calm = ordinary.end(ordinary.begin(tools, port, SECONDS))
         before = cpu_seconds(running.pid)
-        under = ordinary(tools, port, lambda: attack(running.port, "slow read", connections, SECONDS))
+        clients = ordinary.begin(tools, port, SECONDS)
+        clients.stdout.readline()
+        time.sleep(1)
+        attackers = attack(running.port, "slow read", connections, SECONDS)
+        try:
+            _, under = ordinary.end(clients)
+        finally:
+            attackers.kill()
+            attackers.wait(10)
         return calm, under, (cpu_seconds(running.pid) - before) * 1000, rss_mib(running.pid)
     finally:
         running.stop()
@@ -63,26 +53,20 @@ def main():
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--binary", type=pathlib.Path, help="a release binary other than target/release/cos-auth-proxy")
     options = parser.parse_args()
-    need_slowhttptest()
+    candidates.need("slowhttptest")
     chosen, tools = candidates.set_up(ROOT, options.binary)
     by_name = {c.name: c for c in chosen if c.name != "direct"}
     rows = [(name, by_name[name]) for name in by_name] + [(ALONE, by_name["cos-auth-proxy"])]
     seen = {name: [] for name, _ in rows}
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        upstream = subprocess.Popen(pinned(0, [str(tools / "compare-origin"), str(folder)]), stdout=subprocess.PIPE, text=True)
-        try:
-            plain, secure = map(int, upstream.stdout.readline().split())
-            origin = {"http": plain, "https": secure, "ca": folder / "ca.pem"}
+        with upstream(tools, folder) as origin:
             for number in range(options.rounds):
                 for name, candidate in rows if number % 2 == 0 else rows[::-1]:
                     seen[name].append(one_round(tools, name, candidate, origin, folder, options.connections))
                     print(f"round {number + 1}/{options.rounds} {name}: {seen[name][-1]}", file=sys.stderr)
-        finally:
-            upstream.kill()
-            upstream.wait()
     print(
-        f"{conditions_of_host()} Ordinary clients: GET 1 KiB at {RATE} requests/s on {OTHERS} connections for {SECONDS} s. Attackers: {options.connections} "
+        f"{conditions_of_host()} Ordinary clients: GET 1 KiB at {ordinary.RATE} requests/s on {ordinary.CONNECTIONS} connections for {SECONDS} s. Attackers: {options.connections} "
         f"slow readers of 64 MiB, from the second second on. {options.rounds} interleaved rounds. Medians [min–max].\n"
     )
     print("| through | p99 calm (µs) | p99 with the burst (µs) | ratio | CPU of the proxy (ms) | memory of the proxy (MiB) |")
