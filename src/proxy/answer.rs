@@ -268,7 +268,7 @@ mod tests {
         how: Answered,
     ) -> (String, Body, bool) {
         let plain = forward_as(": ", "", status, fields, body, how);
-        for (before, after) in [(":", ""), (":\t ", " "), (": ", " "), (":", "   ")] {
+        for (before, after) in [(":", ""), (":\t", ""), (":\t ", " "), (": ", " "), (":", "   ")] {
             assert_eq!(forward_as(before, after, status, fields, body, how), plain, "{before:?}");
         }
         plain
